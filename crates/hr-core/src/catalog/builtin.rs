@@ -1,0 +1,1 @@
+//! The catalogue that is compiled in: `catalog/*.toml`, listed by `build.rs`.

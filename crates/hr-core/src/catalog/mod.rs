@@ -1,0 +1,304 @@
+//! Who the providers are: one TOML file each, the same schema for ours (`catalog/`) and a user's
+//! (`providers.d/`). Rust knows dialects and auth schemes, never companies.
+
+mod builtin;
+mod file;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{FailureKind, Scope};
+
+pub use builtin::builtin;
+pub use file::parse;
+
+/// What is spoken on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    OpenaiChat,
+    /// OpenAI Responses.
+    OpenaiResponses,
+    /// Anthropic Messages.
+    Anthropic,
+}
+
+/// How a request is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthScheme {
+    /// `Authorization: Bearer KEY`.
+    Bearer,
+    /// The key alone in a header of this name.
+    Header(String),
+    /// An OAuth account; its access token goes out as a bearer.
+    Oauth,
+    /// No credential is needed; one may be given and is sent as a bearer.
+    None,
+}
+
+/// What a call costs its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpendClass {
+    /// Nothing.
+    Free,
+    /// Nothing more: a subscription that is already paid.
+    Included,
+    /// Money for each call. An unknown price counts as this.
+    Paid,
+}
+
+/// Who the provider counts a limit against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerScope {
+    /// Each key by itself.
+    Key,
+    /// The project that keys belong to.
+    Project,
+    /// The organisation that keys belong to.
+    Organisation,
+    /// The account that keys belong to.
+    Account,
+    /// The network address that calls come from.
+    Address,
+}
+
+/// USD per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// For a million tokens of the prompt.
+    pub input: f64,
+    /// For a million tokens of the answer.
+    pub output: f64,
+    /// For a million tokens of the prompt that came from the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<f64>,
+}
+
+/// A model that a provider offers. `None` means not known, which never counts as no.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// The id on the wire.
+    pub id: String,
+    /// Tokens that prompt and answer share.
+    pub context: Option<u64>,
+    /// The most tokens of one answer.
+    pub max_output: Option<u64>,
+    /// Whether it calls tools.
+    pub tools: Option<bool>,
+    /// Whether it sees images.
+    pub vision: Option<bool>,
+    /// Whether it reasons before it answers.
+    pub reasoning: Option<bool>,
+    /// Strength from 1 (outstanding) to 5 (basic); `None` is rated by its name.
+    pub rating: Option<u8>,
+    /// What it costs here when paid.
+    pub price: Option<Price>,
+    /// Its class here, when it differs from the provider's.
+    pub spend: Option<SpendClass>,
+    /// Where the facts come from.
+    pub source: Option<String>,
+    /// The day of the facts, `YYYY-MM-DD` or `YYYY-MM`.
+    pub date: Option<String>,
+    /// Whether it belongs to the defaults (true) or is known but used only when asked for (false).
+    pub default: bool,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitUnit {
+    /// Calls.
+    Requests,
+    /// Tokens of prompts and answers.
+    Tokens,
+    /// Calls at the same time.
+    Concurrent,
+    /// US dollars.
+    Money,
+}
+
+/// The span a limit counts over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitSpan {
+    /// At the same time.
+    Now,
+    /// A second.
+    Second,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// Five rolling hours.
+    FiveHours,
+    /// A day.
+    Day,
+    /// A week.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+/// A free limit as published or measured; orders candidates later, excludes none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limit {
+    /// Who it is counted against.
+    pub owner: OwnerScope,
+    /// The models that share it; empty means each model by itself.
+    pub models: Vec<String>,
+    /// What it counts.
+    pub unit: LimitUnit,
+    /// Over which span.
+    pub per: LimitSpan,
+    /// How much.
+    pub amount: f64,
+    /// When it starts again: `rolling`, `utc-midnight`, `pacific-midnight`, `calendar-month`.
+    pub reset: Option<String>,
+    /// Where the fact comes from.
+    pub source: Option<String>,
+    /// The day of the fact.
+    pub date: Option<String>,
+}
+
+/// How a provider deviates from its dialect: four verbs on top-level fields, and named functions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quirks {
+    /// Fields that are left out.
+    pub drop: Vec<String>,
+    /// Fields sent under another name, old to new.
+    pub rename: Vec<(String, String)>,
+    /// Number fields kept within bounds.
+    pub clamp: Vec<(String, f64, f64)>,
+    /// Fields set to this value whatever the caller sent.
+    pub force: Vec<(String, serde_json::Value)>,
+    /// Named functions of the dialect, applied in this order (see `hr-wire`).
+    pub functions: Vec<String>,
+}
+
+/// One row of a provider's error table: when all given conditions hold, this is what happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorRow {
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The `code` or `type` in the body, exactly.
+    pub code: Option<String>,
+    /// Words in the body, in lower case.
+    pub contains: Option<String>,
+    /// What happened.
+    pub kind: FailureKind,
+    /// Whose limit it is, when the kind's own scope does not fit.
+    pub scope: Option<Scope>,
+    /// How long to stay away when the answer does not say.
+    pub wait: Option<Duration>,
+}
+
+/// The embedding model of a provider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// The id on the wire.
+    pub model: String,
+    /// The length of a vector, where it is known.
+    pub dimensions: Option<u32>,
+}
+
+/// That a provider ended its service.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retired {
+    /// The day it ended.
+    pub date: String,
+    /// What to tell the user.
+    pub note: String,
+}
+
+/// A provider: an entry of the catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The id in settings, commands and headers: lower case, digits, `_`, `-`.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+    /// Other names that commands understand.
+    pub aliases: Vec<String>,
+    /// Place in lists, and priority for embeddings; lower is earlier.
+    pub order: u32,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where it is, without a trailing slash.
+    pub base_url: String,
+    /// How requests are signed.
+    pub auth: AuthScheme,
+    /// The prefix of its settings: `GROQ` in `GROQ_MODEL`.
+    pub prefix: String,
+    /// Base names of its key variables; each is also read in its plural and numbered forms.
+    pub key_vars: Vec<String>,
+    /// Variables that switch it on when no key is needed.
+    pub enabled_by: Vec<String>,
+    /// What its calls cost unless a model says otherwise.
+    pub spend: SpendClass,
+    /// Whether it runs on the user's own machine.
+    pub local: bool,
+    /// Whether it is known for a quick first token.
+    pub fast: bool,
+    /// Where to get a key.
+    pub sign_up: Option<String>,
+    /// A sentence on its terms or its free tier.
+    pub note: Option<String>,
+    /// Headers sent with each request.
+    pub headers: BTreeMap<String, String>,
+    /// Headers whose value a variable gives: header name to (variable, default).
+    pub header_vars: BTreeMap<String, (String, String)>,
+    /// That it ended; it is called only when its `_BASE_URL` is set.
+    pub retired: Option<Retired>,
+    /// Why it cannot be called yet, when its dialect or login has not landed.
+    pub unavailable: Option<String>,
+    /// The longest wait for the first byte, when it differs from the general one.
+    pub first_byte_timeout: Option<Duration>,
+    /// Prompts estimated above this many tokens are not sent here; `None` sends all.
+    pub skip_tokens_over: Option<u64>,
+    /// Answers are asked for at most this long; `None` does not bound them.
+    pub max_output_tokens: Option<u64>,
+    /// Models, defaults first.
+    pub models: Vec<Model>,
+    /// The embedding model.
+    pub embedding: Option<Embedding>,
+    /// Published or measured limits.
+    pub limits: Vec<Limit>,
+    /// Deviations from the dialect.
+    pub quirks: Quirks,
+    /// Error rows, tried in order before the dialect's own reading.
+    pub errors: Vec<ErrorRow>,
+    /// The file it was read from.
+    pub file: String,
+}
+
+/// All providers, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The providers, by [`Provider::order`], a user's own ones last.
+    pub providers: Vec<Arc<Provider>>,
+}
+
+impl Catalog {
+    /// The provider of this id or alias, whatever the case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<Provider>> {
+        let name = name.trim().to_lowercase();
+        self.providers
+            .iter()
+            .find(|provider| provider.id == name)
+            .or_else(|| self.providers.iter().find(|provider| provider.aliases.contains(&name)))
+    }
+
+    /// Ids and aliases of all providers, for "did you mean".
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.providers.iter().flat_map(|p| std::iter::once(p.id.as_str()).chain(p.aliases.iter().map(String::as_str)))
+    }
+}

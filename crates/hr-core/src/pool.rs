@@ -1,0 +1,173 @@
+//! Settings, catalogue and credentials put together: who can be called, with what, under which rules.
+//! A pool never changes; a reload makes a new one, and a request keeps the one it began with.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{Price, Provider, SpendClass};
+use crate::secret::{KeyId, Secret};
+
+/// Where a key was found, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// The credentials file.
+    AuthFile,
+    /// A variable of the process environment, by name.
+    Environment(String),
+    /// A variable of a `.env` file, by name.
+    EnvFile(String),
+    /// No key is needed.
+    Keyless,
+}
+
+/// A credential of ours at a provider.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// The stable name under which its state is kept.
+    pub id: KeyId,
+    /// What goes into the request; `None` sends no credential.
+    pub secret: Option<Secret>,
+    /// Where it was found.
+    pub source: KeySource,
+    /// The owner that the user declared for it.
+    pub owner: Option<String>,
+}
+
+/// A model as the pool offers it: the catalogue's facts under the user's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolModel {
+    /// The id on the wire.
+    pub id: String,
+    /// Strength from 1 (outstanding) to 5 (basic).
+    pub rating: u8,
+    /// Tie-break among equals: lower is better.
+    pub quality: u32,
+    /// Tokens that prompt and answer share.
+    pub context: Option<u64>,
+    /// The most tokens of one answer.
+    pub max_output: Option<u64>,
+    /// Whether it calls tools.
+    pub tools: Option<bool>,
+    /// Whether it sees images.
+    pub vision: Option<bool>,
+    /// Whether it reasons.
+    pub reasoning: Option<bool>,
+    /// What it costs here.
+    pub price: Option<Price>,
+    /// Its spend class here.
+    pub spend: SpendClass,
+}
+
+/// A provider as the pool offers it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its entry of the catalogue.
+    pub provider: Arc<Provider>,
+    /// The address in force, without a trailing slash.
+    pub base_url: String,
+    /// Whether the user set the address.
+    pub base_url_is_users: bool,
+    /// Models that may be used, in the user's order. Empty: stays visible, is never a candidate.
+    pub models: Vec<PoolModel>,
+    /// Keys, in order.
+    pub keys: Vec<Key>,
+    /// The embedding model in force.
+    pub embed_model: Option<String>,
+    /// Prompts estimated above this many tokens are not sent here.
+    pub skip_tokens_over: Option<u64>,
+    /// Answers are asked for at most this long.
+    pub max_output_tokens: Option<u64>,
+    /// Headers sent with each request, variables resolved.
+    pub headers: Vec<(String, String)>,
+    /// Why it is not called although it has a key: retired, dialect not there yet.
+    pub off: Option<String>,
+}
+
+/// How keys of a provider take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotation {
+    /// Spread over all keys.
+    #[default]
+    RoundRobin,
+    /// Drain one key before the next is touched.
+    Sequential,
+}
+
+/// When a provider's circuit opens and for how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BreakerRules {
+    /// How many of the last results are looked at.
+    pub window: usize,
+    /// How many results must be there before it may open.
+    pub min_samples: usize,
+    /// The share of failures that opens it.
+    pub error_rate: f64,
+    /// How long it stays open before one probe is let through.
+    pub cooldown: Duration,
+}
+
+impl Default for BreakerRules {
+    fn default() -> Self {
+        Self { window: 8, min_samples: 4, error_rate: 0.5, cooldown: Duration::from_secs(60) }
+    }
+}
+
+/// The settings that routing looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteRules {
+    /// How keys take turns.
+    pub rotation: Rotation,
+    /// When circuits open.
+    pub breaker: BreakerRules,
+    /// Prompts estimated below this many tokens prefer fast providers; 0 is off.
+    pub fast_route_threshold: u64,
+    /// Output tokens added for a model that reasons.
+    pub reasoning_reserve: u64,
+    /// The name under which the pool itself is asked for.
+    pub router_model: String,
+    /// Whether an unknown model name is refused.
+    pub strict_models: bool,
+}
+
+impl Default for RouteRules {
+    fn default() -> Self {
+        Self {
+            rotation: Rotation::RoundRobin,
+            breaker: BreakerRules::default(),
+            fast_route_threshold: 0,
+            reasoning_reserve: 4096,
+            router_model: "hermes-router".to_owned(),
+            strict_models: false,
+        }
+    }
+}
+
+/// Everything that a request may be sent to.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    /// Providers that have a key or need none, in catalogue order.
+    pub members: Vec<Member>,
+    /// The settings that routing looks at.
+    pub rules: RouteRules,
+}
+
+impl Pool {
+    /// Whether this pool's settings or models know a model of this id.
+    #[must_use]
+    pub fn knows_model(&self, id: &str) -> bool {
+        self.members.iter().any(|member| member.models.iter().any(|model| model.id == id))
+    }
+
+    /// Ids of all models that can be asked for, each once, sorted.
+    #[must_use]
+    pub fn model_ids(&self) -> BTreeSet<&str> {
+        self.members
+            .iter()
+            .filter(|member| member.off.is_none())
+            .flat_map(|member| member.models.iter().map(|model| model.id.as_str()))
+            .collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! The program: I/O and people.

@@ -1,0 +1,54 @@
+# Verbs of this house. `just` is a convenience: every recipe is a plain command that can be typed without it.
+
+# List the verbs.
+default:
+    @just --list
+
+# Everything that must hold before a commit: format, lints, supply chain, tests.
+check: fmt lint deny test
+
+# Whether the code is formatted.
+fmt:
+    cargo fmt --all --check
+
+# Clippy over everything, warnings denied.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Crates, licences and sources that may be in the lockfile (needs `cargo install --locked cargo-deny`).
+deny:
+    cargo deny check bans licenses sources
+
+# The README's test command, with anything more passed on to it: `just test -p hr-core breaker`.
+test *args="--workspace":
+    cargo test {{args}}
+
+# The tests of real clients, required: Python's and Node's SDKs and a llama.cpp server against the real binary.
+clients:
+    HR_REQUIRE_CLIENTS=1 cargo test -p hr --test clients
+
+# Format, and apply what clippy can mend by itself.
+fix:
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo fmt --all
+
+# Write the documents that come from the code again (docs/settings.md, docs/providers.md, .env.example).
+bless:
+    HR_BLESS=1 cargo test --workspace --lib
+
+# Run the router from this tree.
+run *args="start":
+    cargo run --release -- {{args}}
+
+# The demonstration: fake providers that run dry, no key, no network.
+demo *args:
+    cargo run --release -- demo {{args}}
+
+# The demonstration's fake providers, kept running to play with.
+fake *args:
+    cargo run --release -- demo --serve {{args}}
+
+# The benchmarks, as ratios to a minimal pass-through proxy (see bench/README.md).
+bench *args:
+    cargo build --release -p hr
+    cargo run --release -p hr-bench -- {{args}}

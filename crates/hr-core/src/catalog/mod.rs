@@ -2,6 +2,7 @@
 //! (`providers.d/`). Rust knows dialects and auth schemes, never companies.
 
 mod builtin;
+mod check;
 mod file;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,27 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{FailureKind, Scope};
 
 pub use builtin::builtin;
-pub use file::parse;
+pub use file::{MAX_FILE_BYTES, parse};
+
+/// The named functions that [`Quirks::functions`] may hold. `hr-wire` has them; its tests hold it to this list.
+pub const QUIRK_FUNCTIONS: &[&str] = &[
+    "developer_to_system",
+    "strip_reasoning_history",
+    "rename_reasoning_history",
+    "tool_ids_nine_alphanumeric",
+    "strip_extra_content",
+    "flatten_text_content",
+    "tool_choice_required_to_any",
+    "tool_choice_auto_only",
+    "strip_schema_keys",
+    "single_tool_calls",
+    "one_max_tokens_field",
+    "drop_empty_assistant",
+    "openapi_schema_subset",
+    "json_schema_to_json_object",
+    "temperature_floor",
+    "drop_text_response_format",
+];
 
 /// What is spoken on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,0 +1,212 @@
+//! Every answer that is the router's own: JSON, and refusals in the shape that OpenAI's clients read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hr_wire::envelope::BadRequest;
+use hr_wire::openai_chat;
+
+use super::reply::Stream;
+
+/// A wait beyond this is of no use to a client's own retries.
+const WORTH_A_RETRY: Duration = Duration::from_secs(60);
+
+/// What goes back to a caller.
+pub type Answer = Response<AnswerBody>;
+
+/// The body of an answer: whole, or a stream that is forwarded as it arrives.
+pub enum AnswerBody {
+    /// All of it; `None` once it was taken.
+    Whole(Option<Bytes>),
+    /// As it arrives.
+    Stream(Box<Stream>),
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => {
+                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Self::Stream(stream) => {
+                stream.poll_next(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.as_ref().is_none_or(Bytes::is_empty))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer of these bytes.
+#[must_use]
+pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(AnswerBody::Whole(Some(body.into())));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+}
+
+/// A JSON answer.
+#[must_use]
+pub fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+    whole(status, "application/json", value.to_string())
+}
+
+/// A stream of events.
+#[must_use]
+pub fn stream(stream: Stream) -> Answer {
+    let mut answer = Response::new(AnswerBody::Stream(Box::new(stream)));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies in front of the router would otherwise collect events before they pass them on.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+/// That a request is not served, and what its caller can do.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    message: String,
+    kind: Option<&'static str>,
+    code: Option<&'static str>,
+    param: Option<String>,
+    retry_after: Option<Duration>,
+    retry_helps: Option<bool>,
+    allow: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal in these words.
+    #[must_use]
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            kind: None,
+            code: None,
+            param: None,
+            retry_after: None,
+            retry_helps: None,
+            allow: None,
+        }
+    }
+
+    /// Under this stable code.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Of this type, where the status alone does not tell it.
+    #[must_use]
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Because of this part of the request.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// That the endpoint answers to these methods.
+    #[must_use]
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// With the time after which it may be asked again. Clients are told when their own quick retries are
+    /// of no use.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        if wait.is_some_and(|wait| wait > WORTH_A_RETRY) {
+            self.retry_helps = Some(false);
+        }
+        self
+    }
+
+    /// That asking again soon is of no use, whatever the status suggests.
+    #[must_use]
+    pub fn final_for_now(mut self) -> Self {
+        self.retry_helps = Some(false);
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn answer(self) -> Answer {
+        let kind = self.kind.unwrap_or_else(|| kind_of(self.status));
+        let body =
+            openai_chat::refuse(kind, self.code, &self.message, self.param.as_deref());
+        let mut answer = whole(self.status, "application/json", body);
+        if let Some(wait) = self.retry_after {
+            // Rounded up: coming back a moment early would be refused again.
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+                answer.headers_mut().insert(RETRY_AFTER, value);
+            }
+        }
+        if let Some(methods) = self.allow {
+            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.retry_helps == Some(false) {
+            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        answer
+    }
+}
+
+impl From<BadRequest> for Refusal {
+    fn from(bad: BadRequest) -> Self {
+        let status = StatusCode::from_u16(bad.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut refusal = Self::new(status, bad.message);
+        refusal.code = bad.code;
+        refusal.param = bad.param;
+        refusal
+    }
+}
+
+/// The type that OpenAI's API gives an error of this status.
+fn kind_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        503 => "router_error",
+        _ => "server_error",
+    }
+}

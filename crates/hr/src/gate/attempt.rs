@@ -1,0 +1,187 @@
+//! One call to one candidate: built, signed, sent, and waited for until its first good event, its whole
+//! reply, or a failure. Nothing has gone to the caller before this returns.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::Full;
+use hr_core::failure::{Failure, FailureKind};
+use hr_core::route::Work;
+use hr_core::usage::Usage;
+use hr_wire::openai_chat;
+use hr_wire::openai_chat::stream::{Watch, WatchOptions};
+use tokio::time::Instant;
+
+use super::receipt::Receipt;
+use super::routes::HOP_HEADER;
+use crate::upstream::body::{BodyError, UpstreamBody};
+
+/// The most bytes of a whole reply.
+const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+/// The most bytes of a reply that is not a success.
+const MAX_ERROR_BYTES: usize = 64 * 1024;
+/// How long the body of a reply that is not a success is waited for.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
+/// The most bytes of a stream that are held back before its first good event.
+const MAX_PREFACE_BYTES: usize = 1024 * 1024;
+
+/// What is sent in one attempt.
+pub struct Order {
+    /// The body, made for this candidate.
+    pub body: Bytes,
+    /// What kind of answer is wanted.
+    pub work: Work,
+    /// Whether a stream is wanted.
+    pub stream: bool,
+    /// Whether the usage in the stream is for us alone.
+    pub hide_usage: bool,
+    /// The hop header: every router that this request has passed.
+    pub hops: HeaderValue,
+    /// How long the first event, or the whole reply, is waited for.
+    pub wait: Duration,
+}
+
+/// An attempt that produced something good.
+pub enum Started {
+    /// A whole reply.
+    Whole {
+        /// The provider's bytes.
+        body: Bytes,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// A stream with a good first event.
+    Stream(Opening),
+}
+
+/// A stream up to its first good event, and the rest to come.
+pub struct Opening {
+    /// What may go out at once.
+    pub ready: VecDeque<Bytes>,
+    /// The rest; `None` when the stream has ended well already.
+    pub rest: Option<UpstreamBody>,
+    /// Follows the stream.
+    pub watch: Watch,
+}
+
+/// An attempt that failed: the router's view of it, and the provider's own answer where there was one.
+pub struct Failed {
+    /// What happened.
+    pub failure: Failure,
+    /// The provider's status and body, to give back when the mistake is the caller's own.
+    pub answer: Option<(StatusCode, Bytes)>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, answer: None }
+    }
+}
+
+/// Calls the candidate of the receipt.
+///
+/// # Errors
+/// When nothing good came back within the order's wait.
+pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
+    let deadline = Instant::now() + order.wait;
+    match tokio::time::timeout_at(deadline, call(receipt, order)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(Failure::new(FailureKind::Timeout, "nothing good came in time").into()),
+    }
+}
+
+async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
+    let live = receipt.live.clone();
+    let (work, stream, hide_usage) = (order.work, order.stream, order.hide_usage);
+    let mut request = Request::new(Full::new(order.body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = live.address(receipt.candidate, work).clone();
+    *request.headers_mut() = live.headers(receipt.candidate).clone();
+    request.headers_mut().insert(HOP_HEADER, order.hops);
+
+    let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
+    let (head, incoming) = response.into_parts();
+    let body = UpstreamBody::new(&head.headers, incoming);
+    if head.status != StatusCode::OK {
+        return Err(refused(receipt, head.status, &head.headers, body).await);
+    }
+    if stream && !is_json(&head.headers) {
+        return open(receipt, body, hide_usage).await;
+    }
+    let bytes = body.whole(MAX_REPLY_BYTES).await.map_err(|error| broken(&error))?;
+    receipt.first_byte();
+    if stream {
+        // Plain JSON where a stream was asked for: an error in disguise, or a server that cannot stream.
+        let failure = match openai_chat::read_whole(&bytes) {
+            Err(failure) => failure,
+            Ok(_) => Failure::new(FailureKind::Malformed, "a whole reply where a stream was asked for"),
+        };
+        return Err(failure.into());
+    }
+    let usage = match work {
+        Work::Chat => openai_chat::read_whole(&bytes)?.usage,
+        Work::Embed => openai_chat::read_embedding(&bytes)?,
+    };
+    Ok(Started::Whole { body: bytes, usage })
+}
+
+/// Reads a stream up to its first good event.
+async fn open(receipt: &mut Receipt, mut body: UpstreamBody, hide_usage: bool) -> Result<Started, Failed> {
+    let mut watch = Watch::new(WatchOptions { hide_usage });
+    let mut out = Vec::new();
+    let mut held = 0;
+    loop {
+        let Some(chunk) = body.chunk().await else {
+            watch.finish(&mut out)?;
+            return Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }));
+        };
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        held += chunk.len();
+        watch.push(chunk, &mut out)?;
+        if watch.is_good() {
+            receipt.first_byte();
+            return Ok(Started::Stream(Opening { ready: out.into(), rest: Some(body), watch }));
+        }
+        if held > MAX_PREFACE_BYTES {
+            return Err(Failure::new(FailureKind::Malformed, "much was streamed and nothing said").into());
+        }
+    }
+}
+
+/// Reads an answer that is not a 200.
+async fn refused(receipt: &Receipt, status: StatusCode, headers: &HeaderMap, body: UpstreamBody) -> Failed {
+    let body = match tokio::time::timeout(ERROR_BODY_WAIT, body.whole(MAX_ERROR_BYTES)).await {
+        Ok(Ok(bytes)) => bytes,
+        // The status alone still tells something.
+        Ok(Err(_)) | Err(_) => Bytes::new(),
+    };
+    let live = &receipt.live;
+    let rows = &live.roster.pool.members[receipt.candidate.member].provider.errors;
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let failure = openai_chat::read_error(status.as_u16(), &header, &body, rows, receipt.now());
+    let answer = (status.is_client_error() && !body.is_empty()).then_some((status, body));
+    Failed { failure, answer }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/json"))
+}
+
+/// A call that got no answer.
+fn unreachable_failure(error: &(dyn std::error::Error + 'static)) -> Failed {
+    Failure::new(FailureKind::Network, crate::watch::events::chain(error)).into()
+}
+
+/// An answer whose body could not be read.
+pub fn broken(error: &BodyError) -> Failure {
+    let kind = match error {
+        BodyError::Broken(_) => FailureKind::Network,
+        BodyError::TooLarge(_) | BodyError::Damaged(_) | BodyError::Encoding => FailureKind::Malformed,
+    };
+    Failure::new(kind, crate::watch::events::chain(error))
+}

@@ -1,0 +1,379 @@
+//! The story of one request, top to bottom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use hr_core::catalog::Quirks;
+use hr_core::failure::FailureKind;
+use hr_core::pool::{Member, PoolModel};
+use hr_core::route::{self, Ask, Choice, Effort, Next, Plan, Tried, Verdict, Work};
+use hr_core::settings::FirstByte;
+use hr_core::time::Millis;
+use hr_wire::envelope::Envelope;
+use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing};
+use hyper::body::Incoming;
+
+use super::answer::{self, Answer, Refusal};
+use super::attempt::{Failed, Order, Started, attempt};
+use super::receipt::Receipt;
+use super::reply::Stream;
+use super::{Gate, Live, intake, routes};
+use crate::watch::events::{Ended, RequestLine};
+
+/// The provider that answered.
+const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+/// The model that answered.
+const MODEL: HeaderName = HeaderName::from_static("x-hermes-model");
+/// How many calls were made for the answer.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
+/// The preference of the caller.
+const PROFILE: &str = "x-hermes-profile";
+
+/// Calls that one request may spend on candidates that are known to be failing.
+const KNOWN_BAD_BUDGET: u32 = 3;
+/// Calls that one request may spend on candidates that it has tried already.
+const REPEAT_BUDGET: u32 = 2;
+/// The wait before a repeat; doubled for each, and half of it left to chance.
+const REPEAT_WAIT: Duration = Duration::from_millis(200);
+
+/// What was asked, in the shape of its endpoint.
+enum Facts {
+    Chat(ChatFacts),
+    Embed(EmbedFacts),
+}
+
+impl Facts {
+    fn read(envelope: &Envelope, work: Work) -> Result<Self, Refusal> {
+        Ok(match work {
+            Work::Chat => Self::Chat(openai_chat::read_chat(envelope)?),
+            Work::Embed => Self::Embed(openai_chat::read_embeddings(envelope)?),
+        })
+    }
+
+    /// What routing may look at.
+    fn ask(&self, headers: &HeaderMap, live: &Live) -> Result<Ask, Refusal> {
+        let profile = headers.get(PROFILE).and_then(|value| value.to_str().ok());
+        match self {
+            Self::Chat(facts) => {
+                let (target, profile) = route::target(&facts.model, profile, &live.roster.pool)
+                    .map_err(|_| unknown_model(&facts.model))?;
+                Ok(Ask {
+                    target,
+                    profile,
+                    work: Work::Chat,
+                    prompt_tokens: facts.prompt_tokens,
+                    max_output: facts.max_output,
+                    difficulty: facts.difficulty,
+                    tools: facts.tools,
+                    vision: facts.vision,
+                    structured: facts.structured,
+                    effort: facts.effort,
+                    stream: facts.stream,
+                    params: facts.params.clone(),
+                })
+            }
+            Self::Embed(facts) => Ok(Ask {
+                work: Work::Embed,
+                prompt_tokens: facts.prompt_tokens,
+                params: facts.params.clone(),
+                ..Ask::default()
+            }),
+        }
+    }
+
+    fn stream(&self) -> bool {
+        matches!(self, Self::Chat(facts) if facts.stream)
+    }
+
+    /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
+    fn body(&self, envelope: &Envelope, member: &Member, model: &str, live: &Live) -> (Bytes, bool) {
+        let quirks: &Quirks = &member.provider.quirks;
+        match self {
+            Self::Embed(_) => (openai_chat::prepare_embeddings(envelope, model, quirks), false),
+            Self::Chat(facts) => {
+                let known = member.models.iter().find(|known| known.id == model);
+                let prepared = openai_chat::prepare(
+                    envelope,
+                    &Outgoing {
+                        model,
+                        quirks,
+                        stream: facts.stream,
+                        caller_wants_usage: facts.include_usage,
+                        max_output_cap: cap(member, known),
+                        reasoning_reserve: match known.and_then(|known| known.reasoning) {
+                            Some(true) => live.roster.pool.rules.reasoning_reserve,
+                            _ => 0,
+                        },
+                    },
+                );
+                (prepared.body, prepared.asked_for_usage && !facts.include_usage)
+            }
+        }
+    }
+}
+
+/// The most output that may be asked for: the user's bound and the model's own.
+fn cap(member: &Member, model: Option<&PoolModel>) -> Option<u64> {
+    match (member.max_output_tokens, model.and_then(|model| model.max_output)) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Serves one request: reads it, plans, tries candidates until one produces something good, and answers.
+///
+/// # Errors
+/// A refusal in the caller's own dialect: its own mistake, or that nobody could serve it.
+pub async fn converse(
+    gate: &Arc<Gate>,
+    live: Arc<Live>,
+    id: &str,
+    headers: &HeaderMap,
+    body: Incoming,
+    work: Work,
+) -> Result<Answer, Refusal> {
+    let started = gate.clock.now();
+    let bytes = intake::read(headers, body, live.settings.max_request_bytes).await?;
+    let envelope = Envelope::read(bytes)?;
+    let facts = Facts::read(&envelope, work)?;
+    let ask = facts.ask(headers, &live)?;
+    let mut journey = Journey {
+        gate,
+        live: &live,
+        deadline: started.after(live.settings.timeouts.request_deadline),
+        tried: Tried::default(),
+        known_bad: 0,
+        repeats: 0,
+        line: RequestLine::new(id.to_owned(), endpoint(work)),
+    };
+    let mut last_answer = None;
+    loop {
+        let plan = journey.plan(&ask);
+        let Some((choice, ticket)) = journey.admit(&plan) else {
+            if journey.may_repeat(&plan).await {
+                continue;
+            }
+            return Ok(journey.refuse(&plan, last_answer));
+        };
+        let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
+        journey.calls(&choice);
+        let member = &live.roster.pool.members[choice.candidate.member];
+        let (body, hide_usage) = facts.body(&envelope, member, journey.model(&choice), &live);
+        let order = Order {
+            body,
+            work,
+            stream: facts.stream(),
+            hide_usage,
+            hops: routes::hops(gate, headers),
+            wait: journey.wait(&plan, &ask, member),
+        };
+        match attempt(&mut receipt, order).await {
+            Ok(started) => return Ok(journey.commit(started, receipt)),
+            Err(Failed { failure, answer }) => {
+                journey.tried.note(&live.roster, choice.candidate, &failure);
+                let keep = matches!(failure.kind, FailureKind::TooLarge | FailureKind::Unsupported);
+                match receipt.fail(failure) {
+                    Next::GiveBack => return Ok(journey.give_back(answer)),
+                    Next::Another if keep => last_answer = answer,
+                    Next::Another => {}
+                }
+            }
+        }
+    }
+}
+
+/// One request on its way through the candidates.
+struct Journey<'a> {
+    gate: &'a Arc<Gate>,
+    live: &'a Arc<Live>,
+    deadline: Millis,
+    tried: Tried,
+    known_bad: u32,
+    repeats: u32,
+    line: RequestLine,
+}
+
+impl Journey<'_> {
+    fn plan(&self, ask: &Ask) -> Plan {
+        let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
+        self.gate.router().plan(now, &self.live.roster, ask, &self.tried, draw)
+    }
+
+    /// The first choice that the router admits now and that a budget remains for.
+    fn admit(&self, plan: &Plan) -> Option<(Choice, route::Ticket)> {
+        let now = self.gate.clock.now();
+        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
+            return None;
+        }
+        let mut router = self.gate.router();
+        plan.choices
+            .iter()
+            .filter(|choice| !choice.known_bad || self.known_bad < KNOWN_BAD_BUDGET)
+            .find_map(|choice| Some((choice.clone(), router.begin(now, &self.live.roster, choice).ok()?)))
+    }
+
+    fn calls(&mut self, choice: &Choice) {
+        self.line.attempts += 1;
+        self.known_bad += u32::from(choice.known_bad);
+        let provider = self.live.roster.pool.members[choice.candidate.member].provider.id.clone();
+        self.line.model = Some(self.model(choice).to_owned());
+        self.line.provider = Some(provider);
+    }
+
+    /// The model's id on the wire.
+    fn model(&self, choice: &Choice) -> &str {
+        let member = &self.live.roster.pool.members[choice.candidate.member];
+        match member.models.get(choice.candidate.model) {
+            Some(model) => &model.id,
+            None => member.embed_model.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// How long this candidate may take until something good comes.
+    fn wait(&self, plan: &Plan, ask: &Ask, member: &Member) -> Duration {
+        let others = plan.choices.iter().filter(|choice| !choice.known_bad).count() > 1;
+        let own = member.provider.first_byte_timeout;
+        let wait = match self.live.settings.timeouts.first_byte {
+            Some(set) => set,
+            None if member.provider.local => own.unwrap_or(FirstByte::WHOLE),
+            None if !ask.stream => own.map_or(FirstByte::WHOLE, |own| own.max(FirstByte::WHOLE)),
+            None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
+            None if others => FirstByte::OTHERS_REMAIN,
+            None => own.map_or(FirstByte::LAST, |own| own.max(FirstByte::LAST)),
+        };
+        wait.min(self.gate.clock.now().until(self.deadline))
+    }
+
+    /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
+    async fn may_repeat(&mut self, plan: &Plan) -> bool {
+        let spent = self.repeats >= REPEAT_BUDGET || self.line.attempts >= self.live.settings.max_attempts;
+        if spent || plan.choices.iter().any(|choice| !choice.known_bad) || !self.tried.forgive_passing() {
+            return false;
+        }
+        let most = REPEAT_WAIT * 2_u32.pow(self.repeats);
+        let chance = (self.gate.chance.draw() % 1024) as u32;
+        let wait = most / 2 + most / 2 * chance / 1024;
+        self.repeats += 1;
+        if self.gate.clock.now().after(wait) >= self.deadline {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+
+    /// The commit point: from here on no other candidate is tried.
+    fn commit(mut self, started: Started, receipt: Receipt) -> Answer {
+        let (provider, model) = (self.line.provider.clone(), self.line.model.clone());
+        let attempts = self.line.attempts;
+        let mut answer = match started {
+            Started::Whole { body, usage } => {
+                receipt.succeed(usage);
+                self.line.end(200, Ended::Well);
+                answer::whole(StatusCode::OK, "application/json", body)
+            }
+            Started::Stream(opening) => {
+                let idle = self.live.settings.timeouts.stream_idle;
+                answer::stream(Stream::new(opening, receipt, idle, self.line))
+            }
+        };
+        mark(&mut answer, attempts, provider.as_deref(), model.as_deref());
+        answer
+    }
+
+    /// The caller's own mistake goes back as the provider told it, without anything of ours in it.
+    fn give_back(mut self, answer: Option<(StatusCode, Bytes)>) -> Answer {
+        let (status, body) = answer.unwrap_or((StatusCode::BAD_REQUEST, Bytes::new()));
+        let text = String::from_utf8_lossy(&body);
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        let mut back = if is_json {
+            answer::whole(status, "application/json", self.live.redact(&text))
+        } else {
+            Refusal::new(status, "the provider refused the request as malformed").answer()
+        };
+        self.line.end(status.as_u16(), Ended::Well);
+        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.line.model.as_deref());
+        back
+    }
+
+    /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
+    fn refuse(mut self, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
+        let verdict = plan.verdict(&self.tried);
+        if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&verdict, last_answer) {
+            return self.give_back(Some(answer));
+        }
+        let refusal = refusal(verdict, self.gate.clock.now(), self.line.attempts);
+        self.line.provider = None;
+        self.line.model = None;
+        self.line.end(refusal.status().as_u16(), Ended::Well);
+        let mut answer = refusal.answer();
+        mark(&mut answer, self.line.attempts, None, None);
+        answer
+    }
+}
+
+/// The words for each way in which nobody could serve a request.
+fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
+    let wait = |at: Option<Millis>| at.map(|at| now.until(at));
+    match verdict {
+        Verdict::RateLimited { retry_at } => Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "All providers exhausted: every quota that could serve this request is used up for now",
+        )
+        .code("rate_limit_exceeded")
+        .retry_after(wait(retry_at)),
+        Verdict::Unavailable { retry_at } => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("All providers exhausted: {attempts} calls were made and none brought an answer (`hr status` says why)"),
+        )
+        .code("all_providers_exhausted")
+        .retry_after(wait(retry_at)),
+        Verdict::NoProviders => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "All providers exhausted: no provider is set up for this (`hr auth add PROVIDER` adds one)",
+        )
+        .code("no_providers")
+        .final_for_now(),
+        Verdict::TooLarge => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "the request is larger than the context window of every model in the pool",
+        )
+        .code("context_length_exceeded")
+        .param("messages"),
+        Verdict::Unservable { feature } => Refusal::new(
+            StatusCode::BAD_REQUEST,
+            format!("no model in the pool supports what the request needs: {feature}"),
+        )
+        .code("unsupported_by_pool"),
+    }
+}
+
+fn unknown_model(model: &str) -> Refusal {
+    let shown: String = model.chars().take(100).collect();
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        format!("the model `{shown}` is not known here (STRICT_MODELS is on; GET /v1/models lists what is)"),
+    )
+    .code("model_not_found")
+    .param("model")
+}
+
+fn endpoint(work: Work) -> &'static str {
+    match work {
+        Work::Chat => "chat",
+        Work::Embed => "embeddings",
+    }
+}
+
+fn mark(answer: &mut Answer, attempts: u32, provider: Option<&str>, model: Option<&str>) {
+    let headers = answer.headers_mut();
+    headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+    for (name, value) in [(PROVIDER, provider), (MODEL, model)] {
+        // A model id that no header can hold is left out rather than mangled.
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The caller's body: read once, into one buffer, within its limit.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+
+use super::answer::Refusal;
+
+/// The longest silence while a caller sends its body.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+/// How long what a refused caller still sends is read away, so that it sees the answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// The buffer that is made before the first byte came, whatever length the caller promised.
+const FIRST_BUFFER: usize = 256 * 1024;
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// 413 over the limit (at once where the length was promised), 415 for a compressed body, 408 when the
+/// caller stops sending, 400 when the connection breaks.
+pub async fn read(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        linger(body);
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request body must not be compressed")
+            .code("unsupported_content_encoding")
+            .param("Content-Encoding"));
+    }
+    let promised = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<usize>().ok())
+        .unwrap_or(0);
+    if promised > limit {
+        linger(body);
+        return Err(too_large(limit));
+    }
+    let mut all = BytesMut::with_capacity(promised.min(FIRST_BUFFER.max(body.size_hint().lower() as usize)));
+    loop {
+        let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+            Err(_) => {
+                return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")
+                    .code("request_timeout"));
+            }
+            Ok(None) => return Ok(all.freeze()),
+            Ok(Some(Err(_))) => {
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request body broke off").code("broken_body"));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if all.len() + data.len() > limit {
+            linger(body);
+            return Err(too_large(limit));
+        }
+        if all.is_empty() && body.is_end_stream() {
+            // The whole body came in one piece, which needs no copy.
+            return Ok(data);
+        }
+        all.extend_from_slice(&data);
+    }
+}
+
+/// Reads away, in the background and for a short while, what a refused caller is still sending.
+pub fn linger(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(async move {
+        let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+        // Either way the caller had its chance to read the answer.
+        let _ = tokio::time::timeout(LINGER, drained).await;
+    });
+}
+
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the request body is larger than {limit} bytes (set MAX_REQUEST_BYTES to allow more)"),
+    )
+    .code("request_too_large")
+}

@@ -1,0 +1,237 @@
+//! The gateway: callers come in, candidates are tried, one answer goes out.
+//!
+//! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
+//! [`routes`] is every URL, [`caller`] who may come in, [`intake`] the body, [`attempt`] one call to one
+//! candidate, [`receipt`] its settling, [`reply`] what is past the commit point, [`answer`] every answer
+//! of our own, [`status`] and [`models`] the small GET endpoints. Nothing here decides whom to try: that
+//! is [`hr_core::route`].
+
+pub mod answer;
+pub mod attempt;
+pub mod caller;
+pub mod clock;
+pub mod converse;
+pub mod intake;
+pub mod lifecycle;
+pub mod models;
+pub mod receipt;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod status;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Uri};
+use hr_core::catalog::Catalog;
+use hr_core::pool::Pool;
+use hr_core::route::{Candidate, Roster, Router, Work};
+use hr_core::secret::Secret;
+use hr_core::settings::Settings;
+use parking_lot::Mutex;
+
+use crate::upstream::client::Client;
+use crate::upstream::sign::{self, SignError};
+use crate::watch::metrics::Metrics;
+use caller::{Callers, Doors};
+use clock::{Chance, Clock};
+pub use lifecycle::{RunOptions, run};
+
+/// What the gateway runs by, as the files and the environment say it.
+pub struct Configuration {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Every provider that is known.
+    pub catalog: Arc<Catalog>,
+    /// Every provider that can be called.
+    pub pool: Pool,
+}
+
+/// Why a configuration cannot be put in force although its files are well formed.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// An address is no URI.
+    #[error("the address of `{provider}` is not usable")]
+    Address {
+        /// The provider.
+        provider: String,
+        /// What is wrong with it.
+        #[source]
+        source: http::uri::InvalidUri,
+    },
+    /// A key or header cannot be sent.
+    #[error("the credentials or headers of `{provider}` are not usable")]
+    Sign {
+        /// The provider.
+        provider: String,
+        /// What is wrong with them.
+        #[source]
+        source: SignError,
+    },
+}
+
+/// One snapshot of everything that a reload may change. A request keeps the one that it began with.
+pub struct Live {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Every provider that is known.
+    pub catalog: Arc<Catalog>,
+    /// Every provider that can be called.
+    pub roster: Arc<Roster>,
+    /// Who may come in.
+    pub callers: Callers,
+    /// Under which names the router may be addressed.
+    pub doors: Doors,
+    /// Pooled connections; shared between snapshots that connect alike.
+    pub client: Arc<Client>,
+    ways: Vec<Way>,
+}
+
+/// How to reach one member: what would otherwise be built anew for each call.
+struct Way {
+    chat: Uri,
+    embeddings: Uri,
+    /// The headers of each key, in the member's order.
+    headers: Vec<HeaderMap>,
+}
+
+impl Live {
+    /// Where a candidate is called for this work.
+    #[must_use]
+    pub fn address(&self, candidate: Candidate, work: Work) -> &Uri {
+        let way = &self.ways[candidate.member];
+        match work {
+            Work::Chat => &way.chat,
+            Work::Embed => &way.embeddings,
+        }
+    }
+
+    /// The headers of a call to a candidate.
+    #[must_use]
+    pub fn headers(&self, candidate: Candidate) -> &HeaderMap {
+        &self.ways[candidate.member].headers[candidate.key]
+    }
+
+    /// Takes every credential out of a text that came from outside.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let upstream = self.roster.pool.members.iter().flat_map(|member| &member.keys);
+        let secrets = upstream.filter_map(|key| key.secret.as_ref()).chain(&self.settings.proxy_api_keys);
+        redacted(text, secrets)
+    }
+}
+
+/// The text with every one of these secrets replaced.
+fn redacted<'a>(text: &str, secrets: impl Iterator<Item = &'a Secret>) -> String {
+    let mut clean = text.to_owned();
+    for secret in secrets.filter(|secret| !secret.is_empty()) {
+        if clean.contains(secret.expose()) {
+            clean = clean.replace(secret.expose(), "[redacted]");
+        }
+    }
+    clean
+}
+
+fn ways(pool: &Pool) -> Result<Vec<Way>, Unusable> {
+    let way = |member: &hr_core::pool::Member| {
+        let provider = || member.provider.id.clone();
+        let address = |path: &str| {
+            Uri::try_from(format!("{}{path}", member.base_url))
+                .map_err(|source| Unusable::Address { provider: provider(), source })
+        };
+        let headers = member
+            .keys
+            .iter()
+            .map(|key| sign::headers(member, key))
+            .collect::<Result<_, _>>()
+            .map_err(|source| Unusable::Sign { provider: provider(), source })?;
+        Ok(Way { chat: address("/chat/completions")?, embeddings: address("/embeddings")?, headers })
+    };
+    pool.members.iter().map(way).collect()
+}
+
+/// The running gateway.
+pub struct Gate {
+    live: ArcSwap<Live>,
+    /// The routing state. Held for a plan or a settlement, microseconds, never across an await: a plain
+    /// mutex is cheaper than any message passing at that length.
+    router: Mutex<Router>,
+    /// The clock.
+    pub clock: Clock,
+    /// The draws.
+    pub chance: Chance,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Names this instance in the hop header, so that it knows its own calls when they come back.
+    pub instance: String,
+}
+
+impl Gate {
+    /// A gateway under this configuration.
+    ///
+    /// # Errors
+    /// When an address or a credential cannot be put into a request.
+    pub fn new(configuration: Configuration) -> Result<Arc<Self>, Unusable> {
+        let (clock, chance) = (Clock::new(), Chance::new());
+        let mut router = Router::new();
+        let client = Arc::new(Client::new(configuration.settings.timeouts.connect));
+        let live = assemble(configuration, client, |pool| router.install(clock.now(), pool))?;
+        let instance = format!("{:016x}", chance.draw());
+        Ok(Arc::new(Self {
+            live: ArcSwap::from_pointee(live),
+            router: Mutex::new(router),
+            clock,
+            chance,
+            metrics: Metrics::new(),
+            instance,
+        }))
+    }
+
+    /// Puts another configuration in force for the requests that begin from now on.
+    ///
+    /// # Errors
+    /// When an address or a credential cannot be put into a request; the old configuration stays.
+    pub fn install(&self, configuration: Configuration) -> Result<(), Unusable> {
+        let current = self.live.load();
+        let connect = configuration.settings.timeouts.connect;
+        let client = if current.client.connect_timeout() == connect {
+            Arc::clone(&current.client)
+        } else {
+            Arc::new(Client::new(connect))
+        };
+        let live =
+            assemble(configuration, client, |pool| self.router.lock().install(self.clock.now(), pool))?;
+        self.live.store(Arc::new(live));
+        Ok(())
+    }
+
+    /// The snapshot in force.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// The routing state, for one plan or settlement.
+    pub fn router(&self) -> parking_lot::MutexGuard<'_, Router> {
+        self.router.lock()
+    }
+}
+
+fn assemble(
+    configuration: Configuration,
+    client: Arc<Client>,
+    install: impl FnOnce(Pool) -> Arc<Roster>,
+) -> Result<Live, Unusable> {
+    let Configuration { settings, catalog, pool } = configuration;
+    let ways = ways(&pool)?;
+    Ok(Live {
+        callers: Callers::new(&settings.proxy_api_keys),
+        doors: Doors::new(&settings),
+        roster: install(pool),
+        settings,
+        catalog,
+        client,
+        ways,
+    })
+}

@@ -1,0 +1,77 @@
+//! The guard that settles one admitted attempt exactly once, also when its caller hangs up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hr_core::failure::Failure;
+use hr_core::route::{Candidate, Next, Outcome, Ticket};
+use hr_core::usage::Usage;
+
+use super::{Gate, Live};
+use crate::watch::events;
+
+/// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
+/// that says nothing about the candidate.
+pub struct Receipt {
+    gate: Arc<Gate>,
+    /// The snapshot that the request began with.
+    pub live: Arc<Live>,
+    /// Who is called.
+    pub candidate: Candidate,
+    ticket: Option<Ticket>,
+    began: Instant,
+    first_byte: Option<Duration>,
+}
+
+impl Receipt {
+    /// The guard of a ticket.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
+        Self { gate, live, candidate, ticket: Some(ticket), began: Instant::now(), first_byte: None }
+    }
+
+    /// Notes that something came back.
+    pub fn first_byte(&mut self) {
+        self.first_byte.get_or_insert_with(|| self.began.elapsed());
+    }
+
+    /// The present instant, as the gateway's clock has it.
+    #[must_use]
+    pub fn now(&self) -> hr_core::time::Millis {
+        self.gate.clock.now()
+    }
+
+    /// The id of the provider that is called.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.live.roster.pool.members[self.candidate.member].provider.id
+    }
+
+    /// Settles an answer that was good to its end.
+    pub fn succeed(mut self, usage: Usage) {
+        let total = self.began.elapsed();
+        self.gate.metrics.tokens(self.provider(), usage.total().unwrap_or(0));
+        self.settle(Outcome::Success { first_byte: self.first_byte.unwrap_or(total), total, usage });
+    }
+
+    /// Settles a failure and tells whether another candidate may be tried.
+    pub fn fail(mut self, failure: Failure) -> Next {
+        events::attempt_failed(self.provider(), &failure);
+        self.settle(Outcome::Failure(failure))
+    }
+
+    fn settle(&mut self, outcome: Outcome) -> Next {
+        let Some(ticket) = self.ticket.take() else { return Next::Another };
+        let settled = self.gate.router().settle(self.gate.clock.now(), ticket, outcome);
+        for effect in &settled.effects {
+            events::effect(effect);
+        }
+        settled.next
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.settle(Outcome::Abandoned);
+    }
+}

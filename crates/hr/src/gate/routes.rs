@@ -1,0 +1,170 @@
+//! Every URL, and what stands before all of them: the door, the access key, the hop check.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hr_core::route::Work;
+use hyper::body::Incoming;
+
+use super::answer::{self, Answer, Refusal};
+use super::{Gate, Live, converse, intake, models, status};
+use crate::watch::metrics;
+
+/// Names every router that a request has passed, so that a circle is seen.
+pub const HOP_HEADER: HeaderName = HeaderName::from_static("x-hermes-hop");
+/// The id of a request, in every answer and every log line.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// More routers in a row than this are taken for a circle.
+const MAX_HOPS: usize = 8;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page<'a> {
+    Welcome,
+    Favicon,
+    Health,
+    Metrics,
+    Models,
+    Model(&'a str),
+    Status,
+    Chat,
+    Embeddings,
+}
+
+/// The table of URLs: the page and the method that it answers to.
+fn page(path: &str) -> Option<(Page<'_>, Method)> {
+    Some(match path {
+        "/" => (Page::Welcome, Method::GET),
+        "/favicon.ico" => (Page::Favicon, Method::GET),
+        "/health" => (Page::Health, Method::GET),
+        "/metrics" => (Page::Metrics, Method::GET),
+        "/v1/models" => (Page::Models, Method::GET),
+        "/v1/status" => (Page::Status, Method::GET),
+        "/v1/chat/completions" => (Page::Chat, Method::POST),
+        "/v1/embeddings" => (Page::Embeddings, Method::POST),
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(id) if !id.is_empty() => (Page::Model(id), Method::GET),
+            _ => return None,
+        },
+    })
+}
+
+/// Answers one request.
+pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
+    let id = format!("req_{:016x}", gate.chance.draw());
+    let mut answer = match dispatch(&gate, &id, request).await {
+        Ok(answer) => answer,
+        Err(refusal) => refusal.answer(),
+    };
+    gate.metrics.answered(answer.status().as_u16());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    answer
+}
+
+async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let live = gate.live();
+    let (head, body) = request.into_parts();
+    let checked = check(gate, &live, &head);
+    let page = match checked {
+        Ok(page) => page,
+        Err(refusal) => {
+            intake::linger(body);
+            return Err(refusal);
+        }
+    };
+    match page {
+        Page::Welcome => Ok(status::welcome()),
+        Page::Favicon => Ok(answer::whole(StatusCode::NO_CONTENT, "image/x-icon", "")),
+        Page::Health => Ok(status::health(gate, &live)),
+        Page::Metrics => {
+            let members = gate.router().snapshot(gate.clock.now(), &live.roster);
+            let text = gate.metrics.render(gate.clock.uptime().as_secs(), &members);
+            Ok(answer::whole(StatusCode::OK, metrics::CONTENT_TYPE, text))
+        }
+        Page::Models => Ok(models::list(gate, &live)),
+        Page::Model(id) => models::one(gate, &live, id),
+        Page::Status => Ok(status::status(gate, &live)),
+        Page::Chat => converse::converse(gate, live, id, &head.headers, body, Work::Chat).await,
+        Page::Embeddings => converse::converse(gate, live, id, &head.headers, body, Work::Embed).await,
+    }
+}
+
+/// What must hold before the body is read.
+fn check<'a>(gate: &Gate, live: &Live, head: &'a http::request::Parts) -> Result<Page<'a>, Refusal> {
+    if !live.doors.open_to(&head.headers, head.uri.authority().map(http::uri::Authority::as_str)) {
+        return Err(Refusal::new(
+            StatusCode::FORBIDDEN,
+            "the router is not known under this Host or Origin (ALLOWED_HOSTS names more)",
+        )
+        .code("host_not_allowed"));
+    }
+    let found = page(head.uri.path());
+    let open = match &found {
+        Some((Page::Welcome | Page::Favicon | Page::Health, _)) => true,
+        Some((Page::Metrics, _)) => !live.settings.metrics_require_auth,
+        _ => false,
+    };
+    if !open && !live.callers.admit(&head.headers) {
+        return Err(Refusal::new(
+            StatusCode::UNAUTHORIZED,
+            "no valid access key was given; send one of PROXY_API_KEYS as `Authorization: Bearer KEY`",
+        )
+        .code("invalid_api_key"));
+    }
+    let Some((page, method)) = found else {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such endpoint; the API is under /v1")
+            .code("unknown_url"));
+    };
+    if head.method != method && !(method == Method::GET && head.method == Method::HEAD) {
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("this endpoint answers to {method} only"),
+        )
+        .code("method_not_allowed")
+        .allow(if method == Method::GET { "GET, HEAD" } else { "POST" }));
+    }
+    refuse_circles(gate, &head.headers)?;
+    Ok(page)
+}
+
+/// Refuses a request that has passed this router before.
+fn refuse_circles(gate: &Gate, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(hops) = headers.get(&HOP_HEADER) else { return Ok(()) };
+    let hops = hops.to_str().unwrap_or_default();
+    let circle = hops.split(',').any(|hop| hop.trim() == gate.instance);
+    if circle || hops.split(',').count() >= MAX_HOPS {
+        return Err(Refusal::new(
+            StatusCode::LOOP_DETECTED,
+            "a provider's address leads back to this router; check the *_BASE_URL settings",
+        )
+        .code("loop_detected"));
+    }
+    Ok(())
+}
+
+/// The hop header of the calls that are made for a request: those before us, and us.
+#[must_use]
+pub fn hops(gate: &Gate, headers: &HeaderMap) -> HeaderValue {
+    let ours = HeaderValue::from_str(&gate.instance);
+    let joined = match headers.get(&HOP_HEADER).and_then(|hops| hops.to_str().ok()) {
+        Some(before) => HeaderValue::from_str(&format!("{before},{}", gate.instance)),
+        None => ours,
+    };
+    joined.unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_url_has_its_page() {
+        assert_eq!(page("/v1/models/groq/x"), Some((Page::Model("groq/x"), Method::GET)));
+        assert_eq!(page("/v1/models/"), None);
+        assert_eq!(page("/v1/chat/completions"), Some((Page::Chat, Method::POST)));
+        assert_eq!(page("/nowhere"), None);
+    }
+}

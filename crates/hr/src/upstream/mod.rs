@@ -1,0 +1,8 @@
+//! The way to the providers: [`client`] opens connections and sends, [`sign`] puts the credential into the
+//! headers, [`body`] reads what comes back, inflating it where a provider compressed it unasked.
+//!
+//! Nothing here decides: who is called is the plan's business, what an answer means is the dialect's.
+
+pub mod body;
+pub mod client;
+pub mod sign;

@@ -1,0 +1,129 @@
+//! Every log line of the request path, in one place.
+
+use std::time::Instant;
+
+use hr_core::failure::{Failure, FailureKind};
+use hr_core::route::Effect;
+use tracing::{debug, info, warn};
+
+/// The causes of an error of the transport, joined. Made by libraries of the connection, so that it holds
+/// addresses and system errors, never content.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// An attempt failed. The provider's own words stay out: they may quote the request.
+pub fn attempt_failed(provider: &str, failure: &Failure) {
+    let ours = matches!(failure.kind, FailureKind::Network | FailureKind::Timeout | FailureKind::Cut);
+    let cause = if ours { failure.message.as_str() } else { "" };
+    info!(
+        provider,
+        kind = failure.kind.code(),
+        status = failure.status,
+        retry_after_ms = failure.retry_after.map(|wait| wait.as_millis() as u64),
+        cause,
+        "an attempt failed"
+    );
+}
+
+/// Something follows from an attempt.
+pub fn effect(effect: &Effect) {
+    match effect {
+        Effect::Cooled { scope, provider, model, key, until, because } => info!(
+            provider,
+            ?scope,
+            model,
+            key = key.as_ref().map(|key| key.0.as_str()),
+            until_ms = until.0,
+            because = because.code(),
+            "cooling"
+        ),
+        Effect::BreakerOpened { provider, until } => {
+            warn!(provider, until_ms = until.0, "the circuit of a provider opened");
+        }
+        Effect::BreakerClosed { provider } => info!(provider, "the circuit of a provider closed"),
+        other => debug!(effect = ?other, "learned"),
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With an answer, or with a refusal that says so by its status.
+    Well,
+    /// In the middle of the stream.
+    Cut(FailureKind),
+    /// The caller left before the end.
+    CallerLeft,
+}
+
+/// One line for one request, written at its end.
+pub struct RequestLine {
+    /// The id that the caller sees as `X-Request-Id`.
+    pub id: String,
+    /// The endpoint.
+    pub endpoint: &'static str,
+    /// The provider that answered.
+    pub provider: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Calls made for it.
+    pub attempts: u32,
+    began: Instant,
+    withheld: u64,
+    ended: bool,
+}
+
+impl RequestLine {
+    /// A line for a request that begins now.
+    #[must_use]
+    pub fn new(id: String, endpoint: &'static str) -> Self {
+        Self {
+            id,
+            endpoint,
+            provider: None,
+            model: None,
+            attempts: 0,
+            began: Instant::now(),
+            withheld: 0,
+            ended: false,
+        }
+    }
+
+    /// Notes how many events of the stream could not be read and were left out.
+    pub fn withheld(&mut self, events: u64) {
+        self.withheld = events;
+    }
+
+    /// Writes the line; only the first end counts.
+    pub fn end(&mut self, status: u16, ended: Ended) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let how = match ended {
+            Ended::Well => "well",
+            Ended::Cut(kind) => kind.code(),
+            Ended::CallerLeft => "caller_left",
+        };
+        info!(
+            request_id = self.id,
+            endpoint = self.endpoint,
+            status,
+            ended = how,
+            provider = self.provider,
+            model = self.model,
+            attempts = self.attempts,
+            withheld = (self.withheld > 0).then_some(self.withheld),
+            took_ms = self.began.elapsed().as_millis() as u64,
+            "request"
+        );
+    }
+}

@@ -1,15 +1,23 @@
 //! What may be set, and what it means. Each setting is defined once, in [`define`]; the manual, the example
 //! file and `hr config show` are walks over that definition.
 
+pub mod address;
 pub mod define;
 pub mod describe;
 pub mod dotenv;
+pub mod layers;
 pub mod resolve;
+mod show;
+pub(crate) mod value;
 
 use std::time::Duration;
 
 use crate::pool::RouteRules;
 use crate::secret::Secret;
+
+pub use address::OwnAddresses;
+pub use layers::{EnvFile, Layers, Trust};
+pub use resolve::{ProviderSettings, Resolved, Value, resolve};
 
 /// Where a value came from; the earlier wins.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

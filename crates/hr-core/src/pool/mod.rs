@@ -1,12 +1,17 @@
 //! Settings, catalogue and credentials put together: who can be called, with what, under which rules.
 //! A pool never changes; a reload makes a new one, and a request keeps the one it began with.
 
+pub mod rating;
+mod resolve;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Price, Provider, SpendClass};
 use crate::secret::{KeyId, Secret};
+
+pub use resolve::resolve;
 
 /// Where a key was found, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

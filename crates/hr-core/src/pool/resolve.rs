@@ -1,0 +1,254 @@
+//! Settings, catalogue and credentials put together.
+
+use crate::catalog::{AuthScheme, Catalog, Model, Provider, SpendClass};
+use crate::credentials::{AuthSource, Collected, collect_keys};
+use crate::problem::{Problem, did_you_mean};
+use crate::secret::{InstallSecret, KeyId};
+use crate::settings::address::OwnAddresses;
+use crate::settings::layers::{Layers, Trust};
+use crate::settings::resolve::{BaseUrl, ProviderSettings, Resolved};
+
+use super::{Key, KeySource, Member, Pool, PoolModel, rating};
+
+/// Who can be called, with what, under which rules; and what looks like a mistake. A provider whose address
+/// leads back to this router is switched off and warned of; the rest of the pool stands.
+///
+/// # Errors
+///
+/// Every key that no request could carry. Then there is no pool: the caller keeps the one it had.
+pub fn resolve(
+    catalog: &Catalog,
+    layers: &Layers,
+    resolved: &Resolved,
+    auth: &[AuthSource],
+    install: &InstallSecret,
+    own: &OwnAddresses,
+) -> Result<(Pool, Vec<Problem>), Vec<Problem>> {
+    let mut gathering =
+        Gathering { layers, auth, install, own, warnings: strangers(catalog, auth), problems: Vec::new() };
+    let unset = ProviderSettings::default();
+    let members = catalog
+        .providers
+        .iter()
+        .filter_map(|provider| {
+            gathering.member(provider, resolved.providers.get(&provider.id).unwrap_or(&unset))
+        })
+        .collect();
+    if !gathering.problems.is_empty() {
+        return Err(gathering.problems);
+    }
+    Ok((Pool { members, rules: resolved.settings.rules.clone() }, gathering.warnings))
+}
+
+/// Keys that are stored for a provider that nobody knows.
+fn strangers(catalog: &Catalog, auth: &[AuthSource]) -> Vec<Problem> {
+    let of = |source: &AuthSource| -> Vec<Problem> {
+        let unknown = source.file.providers().filter(|name| catalog.providers.iter().all(|p| p.id != *name));
+        unknown
+            .map(|name| {
+                let reason = format!("keys are stored for the provider `{name}`, which is not known");
+                let problem = Problem::new(&source.path, reason);
+                match did_you_mean(name, catalog.names()) {
+                    Some(hint) => problem.hint(hint),
+                    None => problem.hint("a file in `providers.d` can add it"),
+                }
+            })
+            .collect()
+    };
+    auth.iter().flat_map(of).collect()
+}
+
+/// What members are made from, and what was found wrong on the way.
+struct Gathering<'a> {
+    layers: &'a Layers,
+    auth: &'a [AuthSource],
+    install: &'a InstallSecret,
+    own: &'a OwnAddresses,
+    warnings: Vec<Problem>,
+    problems: Vec<Problem>,
+}
+
+impl Gathering<'_> {
+    /// The provider as a member, unless it has no key and needs one, or needs none and is not asked for.
+    fn member(&mut self, provider: &std::sync::Arc<Provider>, set: &ProviderSettings) -> Option<Member> {
+        let keys = self.keys(provider, set.base_url.as_ref());
+        if keys.is_empty() {
+            return None;
+        }
+        let models = self.models(provider, set);
+        let base_url = match &set.base_url {
+            Some(base_url) => base_url.address.as_str().to_owned(),
+            None => provider.base_url.clone(),
+        };
+        Some(Member {
+            base_url,
+            base_url_is_users: set.base_url.is_some(),
+            models,
+            keys,
+            embed_model: set
+                .embed_model
+                .clone()
+                .or_else(|| provider.embedding.as_ref().map(|embedding| embedding.model.clone())),
+            skip_tokens_over: set.skip_tokens_over.or(provider.skip_tokens_over).filter(|tokens| *tokens > 0),
+            max_output_tokens: set
+                .max_output_tokens
+                .or(provider.max_output_tokens)
+                .filter(|tokens| *tokens > 0),
+            headers: headers(provider, set),
+            off: self.off(provider, set.base_url.as_ref()),
+            provider: std::sync::Arc::clone(provider),
+        })
+    }
+
+    /// The keys that may go to the provider's address. A working directory's address gets only the keys that
+    /// came with it: else a folder from elsewhere could collect the user's own.
+    fn keys(&mut self, provider: &Provider, base_url: Option<&BaseUrl>) -> Vec<Key> {
+        if provider.auth == AuthScheme::None && !self.is_asked_for(provider) {
+            return Vec::new();
+        }
+        let all = collect_keys(provider, self.auth, self.layers, self.install);
+        let mut keys = match base_url.filter(|base_url| base_url.trust == Trust::WorkingDirectory) {
+            None => self.sound(all),
+            Some(base_url) => {
+                let own = self.of_working_directory(provider);
+                let kept = self.sound(own);
+                if all.keys.iter().any(|key| kept.iter().all(|own| own.id != key.id)) {
+                    let reason = format!(
+                        "`{}` stands in the working directory, so keys of `{}` from elsewhere are not sent there",
+                        base_url.variable, provider.id
+                    );
+                    let hint = format!("set `{}` in the environment to trust the address", base_url.variable);
+                    self.warnings.push(base_url.origin.problem(reason).hint(hint));
+                }
+                kept
+            }
+        };
+        if keys.is_empty() && provider.auth == AuthScheme::None {
+            let (id, source) = (KeyId::keyless(), KeySource::Keyless);
+            keys.push(Key { id, secret: None, source, owner: None });
+        }
+        keys
+    }
+
+    /// Whether a provider that needs no key is to be used: one of its variables is set, or it names none.
+    fn is_asked_for(&self, provider: &Provider) -> bool {
+        provider.enabled_by.is_empty()
+            || provider.enabled_by.iter().any(|variable| self.layers.get(variable).is_some())
+    }
+
+    fn of_working_directory(&self, provider: &Provider) -> Collected {
+        let auth: Vec<AuthSource> =
+            self.auth.iter().filter(|source| source.trust == Trust::WorkingDirectory).cloned().collect();
+        collect_keys(provider, &auth, &self.layers.of_working_directory(), self.install)
+    }
+
+    fn sound(&mut self, collected: Collected) -> Vec<Key> {
+        self.problems.extend(collected.problems);
+        collected.keys
+    }
+
+    /// Why the provider is not called although it has a key.
+    fn off(&mut self, provider: &Provider, base_url: Option<&BaseUrl>) -> Option<String> {
+        if let Some(why) = &provider.unavailable {
+            return Some(why.clone());
+        }
+        match base_url {
+            Some(base_url) if base_url.address.leads_to(self.own) => {
+                let reason = format!("`{}` leads back to this router", base_url.variable);
+                let hint = format!("unset it to call the provider `{}` itself", provider.id);
+                self.warnings.push(base_url.origin.problem(&reason).hint(hint));
+                Some(reason)
+            }
+            Some(_) => None,
+            None if leads_back(&provider.base_url, self.own) => {
+                let reason =
+                    format!("the address of the provider `{}` leads back to this router", provider.id);
+                self.warnings.push(Problem::new(&provider.file, &reason));
+                Some(reason)
+            }
+            None => provider.retired.as_ref().map(|retired| retired.note.clone()),
+        }
+    }
+
+    /// The models that may be used, in the user's order.
+    fn models(&mut self, provider: &Provider, set: &ProviderSettings) -> Vec<PoolModel> {
+        let wanted: Vec<&str> = if set.models.is_empty() {
+            provider.models.iter().filter(|model| model.default).map(|model| model.id.as_str()).collect()
+        } else {
+            set.models.iter().map(String::as_str).collect()
+        };
+        let models: Vec<PoolModel> = wanted
+            .iter()
+            .filter(|id| !set.excluded.contains(&id.to_lowercase()))
+            .map(|id| pool_model(provider, set, id))
+            .collect();
+        if models.is_empty() && !wanted.is_empty() {
+            let variable = crate::settings::define::provider::EXCLUDE_MODELS.of(provider);
+            let reason =
+                format!("`{variable}` excludes every model of `{}`, so it is never called", provider.id);
+            self.warnings.extend(self.layers.get(&variable).map(|found| found.problem(reason)));
+        }
+        models
+    }
+}
+
+fn leads_back(base_url: &str, own: &OwnAddresses) -> bool {
+    crate::settings::address::Address::parse(base_url).is_ok_and(|address| address.leads_to(own))
+}
+
+/// A model under the user's settings: the catalogue's facts where it knows the id.
+fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolModel {
+    let known = provider
+        .models
+        .iter()
+        .find(|model| model.id == id)
+        .or_else(|| provider.models.iter().find(|model| model.id.eq_ignore_ascii_case(id)));
+    let rating = known.and_then(|model| model.rating).unwrap_or_else(|| rating::rating(id));
+    PoolModel {
+        id: id.to_owned(),
+        rating,
+        quality: rating::quality(id, rating, provider.order),
+        context: known.and_then(|model| model.context),
+        max_output: known.and_then(|model| model.max_output),
+        tools: set
+            .model_supports_tools
+            .get(id)
+            .copied()
+            .or(set.supports_tools)
+            .or_else(|| known.and_then(|model| model.tools)),
+        vision: known.and_then(|model| model.vision),
+        reasoning: set
+            .model_reasoning
+            .get(id)
+            .copied()
+            .or(set.reasoning)
+            .or_else(|| known.and_then(|model| model.reasoning)),
+        price: known.and_then(|model| model.price),
+        spend: known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id)),
+    }
+}
+
+/// What a call costs when the model's own entry does not say. A model that the catalogue does not know costs
+/// what its provider costs, unless the provider is known to sell too: then its price is unknown, which counts
+/// as paid. Of these, one that ends in the same variant (`…:free`) as one of known class is of that class.
+fn spend(provider: &Provider, known: Option<&Model>, id: &str) -> SpendClass {
+    let class = |model: &Model| model.spend.unwrap_or(provider.spend);
+    let sells = || provider.models.iter().any(|model| class(model) == SpendClass::Paid);
+    if known.is_some() || !sells() {
+        return provider.spend;
+    }
+    let variant = |id: &str| id.rsplit_once(':').map(|(_, variant)| variant.to_owned());
+    variant(id)
+        .and_then(|wanted| provider.models.iter().find(|model| variant(&model.id).as_ref() == Some(&wanted)))
+        .map_or(SpendClass::Paid, class)
+}
+
+/// The headers sent with each request, variables resolved.
+fn headers(provider: &Provider, set: &ProviderSettings) -> Vec<(String, String)> {
+    let fixed = provider.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let from_variables = provider
+        .header_vars
+        .iter()
+        .map(|(name, (_, default))| (name.clone(), set.headers.get(name).unwrap_or(default).clone()));
+    fixed.chain(from_variables).filter(|(_, value)| !value.is_empty()).collect()
+}

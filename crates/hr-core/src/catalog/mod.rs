@@ -320,6 +320,8 @@ impl Catalog {
 
     /// Ids and aliases of all providers, for "did you mean".
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.providers.iter().flat_map(|p| std::iter::once(p.id.as_str()).chain(p.aliases.iter().map(String::as_str)))
+        self.providers
+            .iter()
+            .flat_map(|p| std::iter::once(p.id.as_str()).chain(p.aliases.iter().map(String::as_str)))
     }
 }

@@ -1,0 +1,182 @@
+//! One call from its first byte to the first byte of its reply.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::behaviour::Behaviour;
+use crate::call::{Call, End, Log};
+use crate::playback::{Broken, Playback, Receipt, ResetMark};
+use crate::refusal::Refusal;
+use crate::stage::{self, Asked, Stage};
+use crate::state::{Decision, State, is_known};
+
+/// The most bytes of a request body that are read.
+const MAX_BODY: usize = 256 * 1024 * 1024;
+
+/// What every connection of a fake shares.
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) log: Arc<Log>,
+}
+
+/// Answers one call, or breaks its connection.
+pub(crate) async fn serve(
+    world: Arc<World>,
+    reset: ResetMark,
+    request: Request<Incoming>,
+) -> Result<Response<Playback>, Broken> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Broken)?.to_bytes();
+    let json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let call = call(head, body, &json);
+    let sequence = world.log.open(call.clone());
+    let receipt = Receipt { log: Arc::clone(&world.log), sequence, reset, places: Vec::new() };
+    Performance { world: &world, call: &call, json: &json, sequence }.play(receipt).await
+}
+
+fn call(head: Parts, body: Bytes, json: &Value) -> Call {
+    Call {
+        sequence: 0,
+        received: Instant::now(),
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        key: key(&head.headers),
+        model: json["model"].as_str().map(str::to_owned),
+        stream: json["stream"] == true,
+        headers: head.headers,
+        body,
+        status: None,
+        told_to_wait: None,
+        ended: None,
+    }
+}
+
+/// The key of a call, in whichever header it came.
+fn key(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
+    bearer.or_else(|| text("x-api-key")).or_else(|| text("api-key")).map(str::to_owned)
+}
+
+/// One call that is in the log, and what is needed to answer it.
+struct Performance<'a> {
+    world: &'a World,
+    call: &'a Call,
+    json: &'a Value,
+    sequence: usize,
+}
+
+impl Performance<'_> {
+    async fn play(&self, mut receipt: Receipt) -> Result<Response<Playback>, Broken> {
+        if !is_known(&self.call.method, &self.call.path) {
+            let text = format!("Invalid URL ({} {})", self.call.method, self.call.path);
+            let refusal = Refusal::new(404, "invalid_request_error", "unknown_url", text);
+            return self.reply(stage::refusal(&refusal, None), None, receipt);
+        }
+        let mut behaviour = match self.world.state.decide(self.call, self.sequence, &self.world.log) {
+            Decision::Models(models) => return self.reply(list(&models), None, receipt),
+            Decision::Play(behaviour, places) => {
+                receipt.places = places;
+                behaviour
+            }
+        };
+        loop {
+            behaviour = match behaviour {
+                Behaviour::Delayed(delay, then) => {
+                    tokio::time::sleep(delay).await;
+                    *then
+                }
+                Behaviour::Gated(gate, then) => {
+                    gate.passed().await;
+                    *then
+                }
+                Behaviour::HangBeforeHeaders => std::future::pending().await,
+                Behaviour::ResetBeforeHeaders => {
+                    receipt.reset.set();
+                    receipt.close(End::Broken);
+                    return Err(Broken);
+                }
+                Behaviour::CloseBeforeHeaders => {
+                    receipt.close(End::Broken);
+                    return Err(Broken);
+                }
+                spoken => {
+                    let (stage, told) = self.stage(&spoken);
+                    return self.reply(stage, told, receipt);
+                }
+            }
+        }
+    }
+
+    /// The reply of a behaviour that speaks, and the wait it states.
+    fn stage(&self, behaviour: &Behaviour) -> (Stage, Option<Duration>) {
+        let id = format!("chatcmpl-{}", self.sequence);
+        let key = self.call.key.as_deref();
+        let asked = Asked {
+            id: &id,
+            model: self.call.model.as_deref().unwrap_or_default(),
+            key,
+            body: self.json,
+            body_bytes: self.call.body.len(),
+            embeddings: self.call.path.ends_with("/embeddings"),
+            dimensions: self.world.state.dimensions(),
+        };
+        match behaviour {
+            Behaviour::Answer(answer) => (stage::answer(answer, &asked, answer.used(asked.body_bytes)), None),
+            Behaviour::RateLimited { hint, wait } => {
+                let hinted = hint.write(*wait, asked.model);
+                let mut stage = stage::plain(429, "application/json", hinted.body.to_string());
+                stage
+                    .headers
+                    .extend(hinted.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
+                (stage, hinted.told)
+            }
+            Behaviour::Refuse(refusal) => (stage::refusal(refusal, key), refusal.retry_after),
+            Behaviour::ErrorInside(refusal) => (stage::error_inside(refusal, &asked), None),
+            Behaviour::Raw { status, content_type, body } => {
+                (stage::plain(*status, content_type, body.clone()), None)
+            }
+            // The others were dealt with by the caller; silence is what is left of them.
+            _ => (stage::silence(&asked), None),
+        }
+    }
+
+    fn reply(
+        &self,
+        stage: Stage,
+        told: Option<Duration>,
+        receipt: Receipt,
+    ) -> Result<Response<Playback>, Broken> {
+        self.world.log.answered_with(self.sequence, stage.status, told);
+        let body = Playback::new(stage.steps, stage.end, receipt);
+        let length = body.length();
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(stage.status).map_err(|_| Broken)?;
+        let headers = response.headers_mut();
+        for (name, value) in stage.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Broken)?;
+            headers.append(name, HeaderValue::from_str(&value).map_err(|_| Broken)?);
+        }
+        if let Some(length) = length {
+            headers.insert(hyper::header::CONTENT_LENGTH, length.into());
+        }
+        Ok(response)
+    }
+}
+
+/// The list of models.
+fn list(models: &[String]) -> Stage {
+    let data: Vec<_> = models
+        .iter()
+        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "fake"}))
+        .collect();
+    stage::plain(200, "application/json", json!({"object": "list", "data": data}).to_string())
+}

@@ -1,1 +1,114 @@
-fn main() {}
+//! `hr-bench`: what a request costs in `hr`, as a ratio to a minimal pass-through proxy.
+//!
+//! `run` measures everything and prints the medians. It starts copies of itself as separate processes (a fake
+//! upstream, the proxy, the load) and `hr`, so that each can be pinned to a core and its own CPU time read:
+//! the measured ones on one core, what surrounds them on another. `bench/README.md` holds the results.
+
+mod body;
+mod gauge;
+mod home;
+mod load;
+mod measure;
+mod pin;
+mod plan;
+mod process;
+mod proxy;
+mod report;
+mod upstream;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+/// Measures `hr` against a minimal pass-through proxy in the same run.
+#[derive(Parser)]
+#[command(name = "hr-bench", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure everything and print the medians beside their targets
+    Run(RunArgs),
+    /// Serve as the fake upstream (started by `run`)
+    #[command(hide = true)]
+    Upstream,
+    /// Serve as the pass-through proxy (started by `run`)
+    #[command(hide = true)]
+    Proxy {
+        /// Where requests are passed on to
+        #[arg(long)]
+        to: SocketAddr,
+    },
+    /// Send a load and print what was seen (started by `run`)
+    #[command(hide = true)]
+    Load(load::Load),
+    /// Pin this process to a core, then become another program (started by `run`)
+    #[command(hide = true)]
+    Pinned {
+        /// The core
+        core: usize,
+        /// The program and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// How to measure.
+#[derive(Args)]
+struct RunArgs {
+    /// The release binary to measure; without it `hr` is built and taken from beside this program
+    #[arg(long, value_name = "PATH")]
+    hr: Option<PathBuf>,
+    /// Fewer and shorter rounds: a first impression in less than half a minute
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match dispatch(CommandLine::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run(&args),
+        Command::Upstream => upstream::serve(),
+        Command::Proxy { to } => proxy::serve(to),
+        Command::Load(load) => load.run(),
+        Command::Pinned { core, command } => pin::become_pinned(core, &command),
+    }
+}
+
+fn run(args: &RunArgs) -> Result<()> {
+    anyhow::ensure!(
+        !cfg!(debug_assertions),
+        "a debug build measures nothing: use `cargo run --release -p hr-bench -- run`"
+    );
+    let binary = match &args.hr {
+        Some(path) => path.canonicalize().with_context(|| format!("`{}` cannot be found", path.display()))?,
+        None => process::build_hr()?,
+    };
+    let plan = if args.quick { plan::QUICK } else { plan::FULL };
+    let report = measure::run(&binary, &plan)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(())
+}

@@ -1,7 +1,8 @@
 //! The program: I/O and people. What is decided here is decided in `hr-core`; what bytes mean is known in
-//! `hr-wire`. Rooms: [`gate`] (callers and their requests), [`upstream`] (the way to the providers),
-//! [`watch`] (what happened, for operators).
+//! `hr-wire`. Rooms: [`cli`] (commands and words for people), [`files`] (what a user keeps), [`gate`] (callers
+//! and their requests), [`upstream`] (the way to the providers), [`watch`] (what happened, for operators).
 
+pub mod files;
 pub mod gate;
 pub mod upstream;
 pub mod watch;

@@ -1,0 +1,324 @@
+//! Takes notice when settings, credentials or providers are edited.
+//!
+//! One thread waits for the system to report a change in one of the folders (editors replace files, so
+//! watching the files themselves would lose them), lets the writer finish, reads everything anew and hands
+//! on what came out. It looks at contents, not at times: touching a file changes nothing, and the state in
+//! force after the last change is always that of the last contents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use hr_core::problem::Problem;
+use notify::event::{AccessKind, AccessMode, EventKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
+
+use crate::files::home::Home;
+use crate::files::load::{Loaded, Print, Sources};
+use crate::files::store;
+
+/// How long to wait for what. Together well below the 100 ms within which a change is to be in force.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Silence after which a writer is taken to be done.
+    quiet: Duration,
+    /// How long to wait for silence; files that change all the time are read all the same.
+    settle: Duration,
+    /// How long to wait for the rest of what looks half-written, before it is taken at its word.
+    patience: Duration,
+    /// How often to look without having been told: network file systems report nothing.
+    rescan: Duration,
+    /// How often to look when the system cannot report changes at all.
+    poll: Duration,
+}
+
+const PACE: Pace = Pace {
+    quiet: Duration::from_millis(4),
+    settle: Duration::from_millis(16),
+    patience: Duration::from_millis(40),
+    rescan: Duration::from_secs(2),
+    poll: Duration::from_millis(50),
+};
+
+/// Watches until it is dropped; then no further call is made.
+pub struct Watcher {
+    stop: Arc<AtomicBool>,
+    notice: SyncSender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = self.notice.try_send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Calls `on_change` with each new state of the files, valid or not, from a thread of its own. `print` is that
+/// of the state in force ([`Loaded::print`]): a change made since it was read is reported at once.
+///
+/// # Errors
+///
+/// When the thread cannot be started.
+pub fn watch(
+    home: Home,
+    environment: BTreeMap<String, String>,
+    flags: BTreeMap<String, String>,
+    print: Print,
+    on_change: impl FnMut(Result<Loaded, Vec<Problem>>) + Send + 'static,
+) -> anyhow::Result<Watcher> {
+    watch_at(PACE, home, environment, flags, print, on_change)
+}
+
+fn watch_at(
+    pace: Pace,
+    home: Home,
+    environment: BTreeMap<String, String>,
+    flags: BTreeMap<String, String>,
+    print: Print,
+    on_change: impl FnMut(Result<Loaded, Vec<Problem>>) + Send + 'static,
+) -> anyhow::Result<Watcher> {
+    // Room for one notice is enough: it stands for all that happened before the next look.
+    let (notice, notices) = sync_channel(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let folders = Folders::watch(notice.clone());
+    let mut lookout = Lookout {
+        pace,
+        home,
+        environment,
+        flags,
+        seen: print,
+        shape: Shape::default(),
+        files: Vec::new(),
+        stamps: Vec::new(),
+        folders,
+        notices,
+        stop: Arc::clone(&stop),
+        on_change,
+    };
+    let thread = thread::Builder::new()
+        .name("files".to_owned())
+        .spawn(move || lookout.run())
+        .context("could not start the thread that watches the files")?;
+    Ok(Watcher { stop, notice, thread: Some(thread) })
+}
+
+/// What the thread knows.
+struct Lookout<F> {
+    pace: Pace,
+    home: Home,
+    environment: BTreeMap<String, String>,
+    flags: BTreeMap<String, String>,
+    /// The contents that were handed on last, or are in force.
+    seen: Print,
+    /// What those contents looked like.
+    shape: Shape,
+    /// All files that were looked at, and the folder of the user's own providers.
+    files: Vec<PathBuf>,
+    /// What the system says of the files, to look without reading.
+    stamps: Vec<Stamp>,
+    folders: Folders,
+    notices: Receiver<()>,
+    stop: Arc<AtomicBool>,
+    on_change: F,
+}
+
+impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
+    fn run(&mut self) {
+        // The watches stand before the first look, so nothing falls between the two.
+        self.follow(&self.read());
+        self.look();
+        while !self.stop.load(Ordering::SeqCst) {
+            let every = if self.folders.complete { self.pace.rescan } else { self.pace.poll };
+            match self.notices.recv_timeout(every) {
+                Ok(()) => self.settle(),
+                Err(RecvTimeoutError::Timeout) if self.stamps_now() == self.stamps => continue,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if !self.stop.load(Ordering::SeqCst) {
+                self.look();
+            }
+        }
+    }
+
+    /// Waits for silence, but not for ever.
+    fn settle(&self) {
+        let give_up = Instant::now() + self.pace.settle;
+        loop {
+            let left = give_up.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.notices.recv_timeout(left.min(self.pace.quiet)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read(&self) -> Sources {
+        Sources::read(&self.home, &self.environment, &self.flags)
+    }
+
+    /// Reads everything and hands on what came out, if it is new.
+    fn look(&mut self) {
+        let give_up = Instant::now() + self.pace.patience;
+        loop {
+            self.stamps = self.stamps_now();
+            let sources = self.read();
+            let shape = Shape::of(&sources);
+            if sources.print() == self.seen {
+                self.shape = shape;
+                return;
+            }
+            let loaded = sources.resolve(&self.home, &self.environment, &self.flags);
+            // A writer may be in the middle of it. What no rest follows within reason is meant.
+            let unfinished = loaded.is_err() || shape.looks_cut(&self.shape);
+            let left = give_up.saturating_duration_since(Instant::now());
+            if unfinished && !left.is_zero() && !self.stop.load(Ordering::SeqCst) {
+                let _ = self.notices.recv_timeout(left.min(self.pace.quiet));
+                continue;
+            }
+            self.seen = sources.print();
+            self.shape = shape;
+            self.follow(&sources);
+            (self.on_change)(loaded);
+            return;
+        }
+    }
+
+    /// Watches the folders of all these files; a folder made anew needs a new watch.
+    fn follow(&mut self, sources: &Sources) {
+        self.files = sources.files(&self.home);
+        self.folders.follow(&self.files, &self.home.providers);
+    }
+
+    fn stamps_now(&self) -> Vec<Stamp> {
+        self.files.iter().map(|path| Stamp::of(path)).collect()
+    }
+}
+
+/// The system's own notices of change.
+struct Folders {
+    /// `None` where the system has none to give.
+    watcher: Option<RecommendedWatcher>,
+    /// Whether all folders are watched.
+    complete: bool,
+    /// The file names that matter: locks, stores and temporary files in the same folders do not.
+    names: Arc<Mutex<BTreeSet<OsString>>>,
+}
+
+impl Folders {
+    fn watch(notice: SyncSender<()>) -> Self {
+        let names = Arc::new(Mutex::new(BTreeSet::new()));
+        let known = Arc::clone(&names);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !matters(&event, &known.lock())) {
+                return;
+            }
+            // When there is a notice already, this change is covered by it.
+            let _ = notice.try_send(());
+        });
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "the system reports no file changes, looking for them instead");
+        }
+        Self { watcher: watcher.ok(), complete: false, names }
+    }
+
+    fn follow(&mut self, files: &[PathBuf], providers: &Path) {
+        let mut names = BTreeSet::new();
+        let mut folders = BTreeSet::from([providers.to_path_buf()]);
+        for file in files {
+            for path in [file.clone(), store::real_path(file)] {
+                names.extend(path.file_name().map(OsStr::to_os_string));
+                folders.insert(store::folder_of(&path).to_path_buf());
+            }
+        }
+        *self.names.lock() = names;
+        let Some(watcher) = &mut self.watcher else { return };
+        // Watching a folder again is harmless, and needed when it was removed and made anew.
+        let watched = |folder: PathBuf| {
+            let missing = folder == providers && !folder.exists();
+            missing || watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok()
+        };
+        self.complete = folders.into_iter().map(watched).fold(true, |all, one| all && one);
+    }
+}
+
+/// Whether an event may have changed what we read. Our own reading makes events too.
+fn matters(event: &notify::Event, names: &BTreeSet<OsString>) -> bool {
+    if event.need_rescan() {
+        return true;
+    }
+    let writes = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    };
+    let ours = |path: &PathBuf| {
+        path.extension() == Some(OsStr::new("toml"))
+            || path.file_name().is_some_and(|name| names.contains(name))
+    };
+    writes && (event.paths.is_empty() || event.paths.iter().any(ours))
+}
+
+/// What the system says of a file without reading it.
+#[derive(PartialEq, Eq)]
+struct Stamp(Option<(SystemTime, u64)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let told = std::fs::metadata(path).ok();
+        Self(told.and_then(|told| Some((told.modified().ok()?, told.len()))))
+    }
+}
+
+/// What contents look like, to tell an edit that is not finished.
+#[derive(Default)]
+struct Shape {
+    env: Outline,
+    auth: Outline,
+    providers: usize,
+}
+
+/// What one text looks like.
+#[derive(Default)]
+struct Outline {
+    has_text: bool,
+    ends_with_line: bool,
+}
+
+impl Outline {
+    fn of(text: Option<&str>) -> Self {
+        let text = text.unwrap_or_default();
+        Self { has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
+    }
+
+    /// Emptied, gone, or ending in the middle of a line where it did not before.
+    fn looks_cut(&self, before: &Self) -> bool {
+        before.has_text && (!self.has_text || (before.ends_with_line && !self.ends_with_line))
+    }
+}
+
+impl Shape {
+    fn of(sources: &Sources) -> Self {
+        Self {
+            env: Outline::of(sources.env_text()),
+            auth: Outline::of(sources.auth_text()),
+            providers: sources.provider_count(),
+        }
+    }
+
+    fn looks_cut(&self, before: &Self) -> bool {
+        self.env.looks_cut(&before.env)
+            || self.auth.looks_cut(&before.auth)
+            || self.providers < before.providers
+    }
+}

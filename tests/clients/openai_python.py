@@ -227,8 +227,8 @@ def failover():
         providers.add(raw.headers["x-provider"])
     assert "sick" not in providers, providers
     assert "steady" in providers, providers
-    # Once everyone who cannot serve is known, nobody pays for them any more.
-    assert attempts[-1] == 1, attempts
+    # At most four calls until the breaker of `sick` opens, and one for each of the two keys of `dry`.
+    assert sum(attempts) - len(attempts) <= 6, attempts
 
 
 @check("a pinned model is served by its provider", "pool")

@@ -5,3 +5,12 @@
 
 pub mod events;
 pub mod metrics;
+
+use tracing_subscriber::EnvFilter;
+
+/// What is logged at a level: our own lines only. Libraries may log the heads of requests at their most
+/// talkative levels, and a key may be in one.
+#[must_use]
+pub fn filter(level: &str) -> EnvFilter {
+    EnvFilter::new(format!("off,hermes_router={level}"))
+}

@@ -1,0 +1,11 @@
+//! Stories: the whole gateway in this process, over real sockets, named by what a user would complain of.
+#![allow(missing_docs)]
+
+mod caller;
+mod house;
+
+mod failover;
+mod limits;
+mod secrets;
+mod serving;
+mod soak;

@@ -9,6 +9,9 @@ const MAX_MODEL_ID_CHARS: usize = 256;
 /// The longest part of a wrong value that is repeated to the person who wrote it.
 const MAX_SHOWN_CHARS: usize = 64;
 
+/// The variables with the router's own access keys begin so.
+const CALLERS_KEYS: &str = "PROXY_API_KEY";
+
 /// What may be wrong with a value.
 type Checked = Result<(), String>;
 
@@ -44,7 +47,20 @@ pub(super) fn alias(alias: &str) -> Checked {
     Err(format!("the alias `{}` must be lower-case letters, digits, `_`, `-` and `.`", shown(alias)))
 }
 
-/// A name of an environment variable, or the prefix of one.
+/// A prefix of environment variables.
+pub(super) fn prefix(prefix: &str) -> Checked {
+    key_variable(&format!("{prefix}_API_KEY"))
+}
+
+/// The base name of variables that hold keys for a provider.
+pub(super) fn key_variable(name: &str) -> Checked {
+    if name.starts_with(CALLERS_KEYS) {
+        return Err(format!("`{name}` holds the access keys of callers, which no provider may see"));
+    }
+    variable(name)
+}
+
+/// A name of an environment variable.
 pub(super) fn variable(name: &str) -> Checked {
     let starts_well = name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_');
     let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';

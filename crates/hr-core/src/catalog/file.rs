@@ -176,17 +176,16 @@ impl Page<'_> {
         for alias in &entry.aliases {
             self.check(alias, |alias| check::alias(alias))?;
         }
-        let id = entry.id.into_inner();
         let prefix = match entry.prefix {
-            Some(prefix) => self.checked(prefix, |prefix| check::variable(prefix))?,
-            None => default_prefix(&id),
+            Some(prefix) => self.checked(prefix, |prefix| check::prefix(prefix))?,
+            None => self.default_prefix(&entry.id)?,
         };
         let auth = match &entry.auth {
             Some(auth) => self.auth(auth)?,
             None => AuthScheme::Bearer,
         };
         let key_vars = match entry.key_vars {
-            Some(names) => self.variables(names)?,
+            Some(names) => self.key_variables(names)?,
             None => vec![format!("{prefix}_API_KEY")],
         };
         self.check(&entry.base_url, |url| check::address(url))?;
@@ -196,6 +195,7 @@ impl Page<'_> {
         if let Some(wait) = &entry.first_byte_timeout {
             self.check(wait, |seconds| check::within(*seconds, 1, MAX_FIRST_BYTE_SECONDS, "seconds"))?;
         }
+        let id = entry.id.into_inner();
         Ok(Provider {
             name: entry.name.unwrap_or_else(|| id.clone()),
             aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
@@ -245,6 +245,19 @@ impl Page<'_> {
                 )),
             },
         }
+    }
+
+    /// `my-box` → `MY_BOX`.
+    fn default_prefix(&self, id: &Spanned<String>) -> Result<String, Problem> {
+        let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let prefix = id.get_ref().chars().map(upper).collect::<String>();
+        check::prefix(&prefix)
+            .map_err(|reason| self.problem(id.span(), reason).hint("set another `prefix`"))?;
+        Ok(prefix)
+    }
+
+    fn key_variables(&self, names: Vec<Spanned<String>>) -> Result<Vec<String>, Problem> {
+        names.into_iter().map(|name| self.checked(name, |name| check::key_variable(name))).collect()
     }
 
     fn variables(&self, names: Vec<Spanned<String>>) -> Result<Vec<String>, Problem> {
@@ -461,9 +474,4 @@ fn without_value(message: &str) -> String {
         }
         _ => message.to_owned(),
     }
-}
-
-/// `my-box` → `MY_BOX`.
-fn default_prefix(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }

@@ -4,6 +4,8 @@
 mod builtin;
 mod check;
 mod file;
+#[cfg(test)]
+mod page;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,10 @@
+//! The real program as a process: many streams, slow readers, signals, changes of its files under load.
+#![allow(missing_docs)]
+
+#[path = "../stories/caller.rs"]
+mod caller;
+mod router;
+
+mod many;
+mod reload;
+mod signals;

@@ -1,0 +1,112 @@
+//! The real program as a process of its own, with its files in a temporary folder.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::caller::Caller;
+
+/// The access key.
+pub const KEY: &str = "sk-router-of-the-process";
+/// How often something that must come is looked for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A running router; killed when dropped.
+pub struct Router {
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    pub child: Child,
+}
+
+impl Router {
+    /// Starts a router whose `.env` has these lines and whose `providers.d` has these files.
+    pub async fn start(settings: &str, providers: &[(&str, String)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        // The port is free now; nobody else on this machine picks ports by hand.
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        std::fs::write(folder.path().join(".env"), format!("PROXY_API_KEYS={KEY}\nPORT={port}\n{settings}\n")).unwrap();
+        std::fs::create_dir(folder.path().join("providers.d")).unwrap();
+        for (name, text) in providers {
+            std::fs::write(folder.path().join("providers.d").join(format!("{name}.toml")), text).unwrap();
+        }
+        let child = Command::new(env!("CARGO_BIN_EXE_hr"))
+            .arg("start")
+            .env_clear()
+            .env("HR_HOME", folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut router = Self { address, folder, child };
+        router.until_it_answers().await;
+        router
+    }
+
+    /// Waits until the port takes connections.
+    pub async fn until_it_answers(&mut self) {
+        loop {
+            if tokio::net::TcpStream::connect(self.address).await.is_ok() {
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "the router ended: {}", self.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Everything it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// A file of its folder.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Somebody who calls it with the right key.
+    pub fn caller(&self) -> Caller {
+        Caller::new(self.address, Some(KEY))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until the process has ended and gives its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Its resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The file of a fake provider with one model.
+pub fn provider(id: &str, base_url: &str) -> (String, String) {
+    (id.to_owned(), format!("id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n[[model]]\nid = \"{id}-model\"\n"))
+}

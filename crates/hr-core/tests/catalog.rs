@@ -1,10 +1,13 @@
 //! The catalogue that is compiled in, and how a provider's file is read or refused.
 
+#![allow(clippy::unwrap_used, reason = "tests may unwrap")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hr_core::catalog::{
-    AuthScheme, Catalog, Dialect, ErrorRow, MAX_FILE_BYTES, Provider, SpendClass, builtin, parse,
+    AuthScheme, Catalog, Dialect, ErrorRow, MAX_FILE_BYTES, Provider, QUIRK_FUNCTIONS, SpendClass, builtin,
+    parse,
 };
 use hr_core::failure::{FailureKind, Scope};
 use hr_core::problem::Problem;
@@ -216,7 +219,7 @@ fn error_rows_keep_apart_what_one_status_mixes() {
         ("zai", "1310", FailureKind::QuotaSpent, Some(Scope::Key)),
         ("zai", "1311", FailureKind::ModelForbidden, Some(Scope::KeyModel)),
         ("mistral", "1913", FailureKind::ModelForbidden, Some(Scope::KeyModel)),
-        ("groq", "tool_use_failed", FailureKind::Malformed, None),
+        ("groq", "tool_use_failed", FailureKind::Malformed, Some(Scope::Model)),
         ("cerebras", "queue_exceeded", FailureKind::Overloaded, Some(Scope::Model)),
         ("kimi", "engine_overloaded_error", FailureKind::Overloaded, Some(Scope::Model)),
         ("kimi", "exceeded_current_quota_error", FailureKind::NoMoney, Some(Scope::Key)),
@@ -224,6 +227,23 @@ fn error_rows_keep_apart_what_one_status_mixes() {
     ] {
         assert_eq!(row(id, code), (kind, scope), "{id} {code}");
     }
+}
+
+/// A field under two names would become one name twice, which some servers refuse and others guess about.
+#[test]
+fn a_limit_that_is_renamed_is_first_made_one() {
+    for provider in &builtin().providers {
+        if provider.quirks.rename.iter().any(|(from, _)| from.starts_with("max_")) {
+            let functions = &provider.quirks.functions;
+            assert!(functions.iter().any(|name| name == "one_max_tokens_field"), "{}", provider.id);
+        }
+    }
+}
+
+#[test]
+fn quirk_functions_are_named_once() {
+    let names: BTreeSet<&&str> = QUIRK_FUNCTIONS.iter().collect();
+    assert_eq!(names.len(), QUIRK_FUNCTIONS.len());
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What single values in a provider's file may be. Each check says what is wrong in one clause.
 
+use std::net::IpAddr;
+
 use super::Price;
+use crate::settings::address::Address;
 
 /// The longest id, alias, prefix or variable name.
 const MAX_NAME_CHARS: usize = 64;
@@ -84,56 +87,30 @@ pub(super) fn model_id(id: &str) -> Checked {
     ))
 }
 
-/// An address: `https`, or plain `http` to this machine. Neither credentials nor a query belong in it, and a
-/// wrong one is not repeated because it may hold them.
+/// An address: `https`, or plain `http` to this machine. A wrong one is not repeated: it may hold a password.
 pub(super) fn address(url: &str) -> Checked {
-    let (scheme, rest) = url.split_once("://").ok_or("the address must begin with `https://`")?;
-    if url.contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#' | '\\')) {
-        return Err("the address must be without spaces, query and fragment".to_owned());
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("the address must be without user and password".to_owned());
-    }
-    let host = host(authority).ok_or("the address names no valid host and port")?;
-    match scheme {
-        "https" => Ok(()),
-        "http" if is_loopback(host) => Ok(()),
-        "http" => Err(format!(
+    let address = Address::parse(url)?;
+    match address.as_str().strip_prefix("http://") {
+        Some(rest) if !is_loopback(host(rest)) => Err(format!(
             "plain `http` to `{}` would show keys and prompts to the network: a file may use it for this machine only",
-            shown(host)
+            shown(host(rest))
         )),
-        other => Err(format!("the address begins with `{}://` instead of `https://`", shown(other))),
+        _ => Ok(()),
     }
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`.
-fn host(authority: &str) -> Option<&str> {
-    let (host, port) = if authority.starts_with('[') {
-        let end = authority.find(']')? + 1;
-        let port = authority[end..].strip_prefix(':');
-        if port.is_none() && end != authority.len() {
-            return None;
-        }
-        authority[1..end - 1].parse::<std::net::Ipv6Addr>().ok()?;
-        (&authority[..end], port)
-    } else {
-        match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        }
-    };
-    let named = host.starts_with('[')
-        || host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    let reachable = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    (!host.is_empty() && named && reachable).then_some(host)
+/// The host at the begin of what follows the scheme of a valid address.
+fn host(rest: &str) -> &str {
+    let end =
+        if rest.starts_with('[') { rest.find(']').map(|bracket| bracket + 1) } else { rest.find([':', '/']) };
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// Whether a host is this machine.
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A name of an HTTP header.

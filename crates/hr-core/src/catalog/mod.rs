@@ -1,5 +1,9 @@
 //! Who the providers are: one TOML file each, the same schema for ours (`catalog/`) and a user's
 //! (`providers.d/`). Rust knows dialects and auth schemes, never companies.
+//!
+//! Here are the types of an entry, [`parse`] for one file, and [`builtin`] for the files that are compiled in.
+//! Not here: what a user's settings make of an entry ([`crate::pool`]), and what its quirk functions do
+//! (`hr-wire`).
 
 mod builtin;
 mod check;

@@ -3,5 +3,158 @@
 //! [`Router`] is the whole routing state behind one short lock, never held across an await:
 //! `plan` orders candidates and explains every exclusion, `begin` admits one attempt, `settle` learns from
 //! its end, `next_wakeup` says when something changes by itself. Time and chance are arguments.
+//!
+//! [`plan`] walks [`gate`], then [`score`]; [`settle`] applies the one table of [`policy`] to what is kept in
+//! slots: rests ([`cooldown`](Effect::Cooled)), a [`breaker`] a provider, and what refusals taught.
 
 pub mod ask;
+pub mod breaker;
+mod cooldown;
+pub mod gate;
+pub mod learned;
+pub mod plan;
+pub mod policy;
+pub mod score;
+pub mod settle;
+pub mod slots;
+pub mod snapshot;
+pub mod target;
+pub mod tried;
+pub mod verdict;
+
+use std::sync::Arc;
+
+pub use ask::{Ask, Effort, Profile, Target, Work};
+pub use breaker::BreakerPhase;
+pub use gate::{Exclusion, Gate};
+pub use plan::{Candidate, Choice, Plan};
+pub use policy::Next;
+pub use score::Terms;
+pub use settle::{Effect, Outcome, Settled, Ticket};
+pub use slots::Roster;
+pub use snapshot::{BreakerState, KeyState, MemberState, ModelState};
+pub use target::{UnknownModel, target};
+pub use tried::Tried;
+pub use verdict::Verdict;
+
+use crate::pool::Pool;
+use crate::time::Millis;
+use plan::Planner;
+use settle::Settlement;
+use slots::Slots;
+
+/// All that routing knows, and the decisions made from it.
+#[derive(Debug, Default)]
+pub struct Router {
+    roster: Arc<Roster>,
+    slots: Slots,
+    /// Attempts begun so far: numbers tickets and orders turns.
+    begun: u64,
+}
+
+impl Router {
+    /// A router with an empty pool, which knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Puts a pool in force. What is known of providers, keys and models that stay (by their stable ids) is
+    /// kept; of keys that went, what still holds at `now` is kept for their return.
+    pub fn install(&mut self, now: Millis, pool: Pool) -> Arc<Roster> {
+        self.roster = Arc::new(self.slots.enlist(now, pool));
+        Arc::clone(&self.roster)
+    }
+
+    /// The roster in force.
+    #[must_use]
+    pub fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster)
+    }
+
+    /// Orders the candidates for a request and explains every exclusion. `draw` is any number: it decides
+    /// where a rotation begins, so that routers started together do not all begin with the same key.
+    ///
+    /// A burst of requests is spread evenly when nothing comes between a plan and its `begin`.
+    #[must_use]
+    pub fn plan(&self, now: Millis, roster: &Roster, ask: &Ask, tried: &Tried, draw: u64) -> Plan {
+        Planner::new(now, roster, ask, tried, draw).run(&self.slots, roster)
+    }
+
+    /// Admits one attempt if the candidate may be called *now*: another request may have cooled it since the
+    /// plan.
+    ///
+    /// # Errors
+    ///
+    /// Says why it may not be called.
+    pub fn begin(&mut self, now: Millis, roster: &Roster, choice: &Choice) -> Result<Ticket, Exclusion> {
+        let candidate = choice.candidate;
+        let address = roster.address(candidate);
+        let provider = &mut self.slots.providers[address.provider];
+        if let Some(rest) = gate::resting(now, provider, &address) {
+            let exclusion = Exclusion::cooling(candidate.member, rest);
+            return Err(exclusion.model(candidate.model).key(candidate.key));
+        }
+        let id = self.begun + 1;
+        let Some(admission) = provider.breaker.admit(now, id, choice.last_resort) else {
+            return Err(Exclusion::breaker(candidate.member, provider, now));
+        };
+        self.begun = id;
+        provider.turn = id;
+        provider.requests += 1;
+        let model = &mut provider.models[address.model];
+        model.requests += 1;
+        model.last_key = Some(address.key);
+        let key = &mut provider.keys[address.key];
+        key.requests += 1;
+        key.in_flight += 1;
+        Ok(Ticket { id, begun: now, address, admission, prompt: choice.prompt, output: choice.output })
+    }
+
+    /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open
+    /// breaker, whose probe may be a long stream.
+    pub fn answered(&mut self, now: Millis, ticket: &Ticket) -> Vec<Effect> {
+        let mut settlement = self.settlement(now, ticket);
+        if ticket.admission != breaker::Admission::Free {
+            settlement.answered();
+        }
+        settlement.effects
+    }
+
+    /// Learns from the end of an attempt.
+    pub fn settle(&mut self, now: Millis, ticket: Ticket, outcome: Outcome) -> Settled {
+        let mut settlement = self.settlement(now, &ticket);
+        let key = &mut settlement.provider.keys[ticket.address.key];
+        key.in_flight = key.in_flight.saturating_sub(1);
+        let next = match outcome {
+            Outcome::Success { first_byte, total, .. } => {
+                settlement.success(first_byte, total);
+                Next::Another
+            }
+            Outcome::Failure(failure) => settlement.failure(&failure),
+            Outcome::Abandoned => {
+                settlement.abandoned();
+                Next::Another
+            }
+        };
+        Settled { effects: settlement.effects, next }
+    }
+
+    /// The next instant at which something ends by itself, if anything does.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Millis) -> Option<Millis> {
+        snapshot::next_wakeup(now, &self.slots)
+    }
+
+    /// The health of every member of a roster.
+    #[must_use]
+    pub fn snapshot(&self, now: Millis, roster: &Roster) -> Vec<MemberState> {
+        snapshot::snapshot(now, &self.slots, roster)
+    }
+
+    fn settlement<'a>(&'a mut self, now: Millis, ticket: &'a Ticket) -> Settlement<'a> {
+        let provider = &mut self.slots.providers[ticket.address.provider];
+        let rules = &self.roster.pool.rules.breaker;
+        Settlement { now, ticket, provider, rules, effects: Vec::new() }
+    }
+}

@@ -1,0 +1,225 @@
+//! The hard gates, each with a reason code. What is not known never gates.
+
+use serde::Serialize;
+
+use super::ask::{Ask, Work};
+use super::slots::{Address, MemberSlots, ModelSlot, ProviderSlot};
+use super::tried::Tried;
+use crate::failure::FailureKind;
+use crate::pool::{Member, PoolModel};
+use crate::time::Millis;
+
+/// An estimate of tokens may be off by this factor: a refusal of a prompt that is smaller than the window by
+/// more than this speaks of a tier or a rate, not of the window.
+pub const ESTIMATE_DOUBT: u64 = 2;
+
+/// Why a candidate is passed over.
+#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// The provider is switched off, or has nothing to serve this with.
+    Unavailable,
+    /// There is no credential.
+    Credential,
+    /// The settings leave this model out.
+    Excluded,
+    /// It is known to have no tools.
+    Tools,
+    /// It is known not to see images.
+    Vision,
+    /// Prompt and answer do not fit its window.
+    Context,
+    /// The prompt is longer than the settings send here.
+    SkipTokensOver,
+    /// It refused answers of this length.
+    OutputCap,
+    /// It refused a parameter that this request has.
+    Refuses,
+    /// It rests.
+    Cooldown,
+    /// Its provider's circuit is open, or half-open with the probe under way.
+    Breaker,
+    /// This request has tried it.
+    Tried,
+    /// The caller asked for somebody else, and nobody but them.
+    NotAsked,
+}
+
+impl Gate {
+    /// The stable code of the gate, as logs, metrics and responses name it.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Credential => "credential",
+            Self::Excluded => "excluded",
+            Self::Tools => "tools",
+            Self::Vision => "vision",
+            Self::Context => "context",
+            Self::SkipTokensOver => "skip_tokens_over",
+            Self::OutputCap => "output_cap",
+            Self::Refuses => "refuses",
+            Self::Cooldown => "cooldown",
+            Self::Breaker => "breaker",
+            Self::Tried => "tried",
+            Self::NotAsked => "not_asked",
+        }
+    }
+}
+
+/// Who is passed over, and why. Without a key it is true of all keys, without a model of all models.
+#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exclusion {
+    /// The member, by index into the pool.
+    pub member: usize,
+    /// The model, by index into the member; [`super::Candidate::EMBED`] is its embedding model.
+    pub model: Option<usize>,
+    /// The key, by index into the member.
+    pub key: Option<usize>,
+    /// The reason.
+    pub gate: Gate,
+    /// When it ends by itself, where that is known.
+    pub until: Option<Millis>,
+    /// The failure that led to it.
+    pub because: Option<FailureKind>,
+}
+
+impl Exclusion {
+    pub(super) fn new(member: usize, gate: Gate) -> Self {
+        Self { member, model: None, key: None, gate, until: None, because: None }
+    }
+
+    pub(super) fn cooling(member: usize, (until, because): (Millis, FailureKind)) -> Self {
+        Self { until: Some(until), because: Some(because), ..Self::new(member, Gate::Cooldown) }
+    }
+
+    pub(super) fn breaker(member: usize, provider: &ProviderSlot, now: Millis) -> Self {
+        Self { until: provider.breaker.open_until(now), ..Self::new(member, Gate::Breaker) }
+    }
+
+    pub(super) fn model(self, model: usize) -> Self {
+        Self { model: Some(model), ..self }
+    }
+
+    pub(super) fn key(self, key: usize) -> Self {
+        Self { key: Some(key), ..self }
+    }
+}
+
+/// What a gate looks at, whoever it is asked about.
+pub(super) struct Gatekeeper<'a> {
+    pub(super) now: Millis,
+    pub(super) ask: &'a Ask,
+    pub(super) tried: &'a Tried,
+    /// Output tokens added for a model that reasons.
+    pub(super) reasoning_reserve: u64,
+}
+
+impl Gatekeeper<'_> {
+    /// Whether the member as a whole is out.
+    pub(super) fn member(&self, index: usize, member: &Member, provider: &ProviderSlot) -> Option<Exclusion> {
+        let nothing = match self.ask.work {
+            Work::Chat => member.models.is_empty(),
+            Work::Embed => member.embed_model.is_none(),
+        };
+        let gate = if member.off.is_some() || nothing {
+            Gate::Unavailable
+        } else if member.keys.is_empty() {
+            Gate::Credential
+        } else if member.skip_tokens_over.is_some_and(|most| self.ask.prompt_tokens > most) {
+            Gate::SkipTokensOver
+        } else if provider.refusals.hit(self.now, self.ask).is_some() {
+            Gate::Refuses
+        } else {
+            return provider.cooldown.active(self.now).map(|rest| Exclusion::cooling(index, rest));
+        };
+        Some(Exclusion::new(index, gate))
+    }
+
+    /// Whether a chat model is out for what it is or what it taught us.
+    pub(super) fn model(
+        &self,
+        (member_index, member): (usize, &Member),
+        (model_index, model): (usize, &PoolModel),
+        slot: &ModelSlot,
+    ) -> Option<Exclusion> {
+        let output = self.output(member, model);
+        let gate = if self.ask.tools && model.tools == Some(false) {
+            Gate::Tools
+        } else if self.ask.vision && model.vision == Some(false) {
+            Gate::Vision
+        } else if self.outgrows(model, output) {
+            Gate::Context
+        } else if output.is_some_and(|size| slot.output.refuses(self.now, size)) {
+            Gate::OutputCap
+        } else {
+            return self.state(member_index, model_index, slot);
+        };
+        Some(Exclusion::new(member_index, gate).model(model_index))
+    }
+
+    /// Whether a model of any kind is out for its state.
+    pub(super) fn state(&self, member: usize, model: usize, slot: &ModelSlot) -> Option<Exclusion> {
+        if slot.refusals.hit(self.now, self.ask).is_some() {
+            return Some(Exclusion::new(member, Gate::Refuses).model(model));
+        }
+        if slot.prompt.refuses(self.now, self.ask.prompt_tokens) {
+            return Some(Exclusion::new(member, Gate::Context).model(model));
+        }
+        if let Some(rest) = slot.cooldown.active(self.now) {
+            return Some(Exclusion::cooling(member, rest).model(model));
+        }
+        let kind = self.tried.rules_out(member, model)?;
+        let exclusion = Exclusion { because: Some(kind), ..Exclusion::new(member, Gate::Tried) };
+        Some(exclusion.model(model))
+    }
+
+    /// How long an answer this model would be asked for, when the caller said how long.
+    pub(super) fn output(&self, member: &Member, model: &PoolModel) -> Option<u64> {
+        let reserve = if model.reasoning == Some(true) { self.reasoning_reserve } else { 0 };
+        let wanted = self.ask.max_output?.saturating_add(reserve);
+        let caps = [member.max_output_tokens, model.max_output];
+        Some(caps.into_iter().flatten().fold(wanted, u64::min))
+    }
+
+    /// Whether the request does not fit the model's window, as far as that is known.
+    fn outgrows(&self, model: &PoolModel, output: Option<u64>) -> bool {
+        let Some(window) = model.context else { return false };
+        let size = self.ask.prompt_tokens;
+        if size.saturating_add(output.unwrap_or(0)) > window {
+            return true;
+        }
+        self.tried
+            .too_small()
+            .is_some_and(|refused| window <= refused && size.saturating_mul(ESTIMATE_DOUBT) >= refused)
+    }
+}
+
+/// Why a candidate must not be called now, looking only at rests.
+pub(super) fn resting(
+    now: Millis,
+    provider: &ProviderSlot,
+    address: &Address,
+) -> Option<(Millis, FailureKind)> {
+    let key = &provider.keys[address.key];
+    let model = &provider.models[address.model].cooldown;
+    let owner = address.owner.map(|owner| &provider.owners[owner].cooldown);
+    let pair = key.pair(address.model).map(|pair| &pair.cooldown);
+    [Some(&provider.cooldown), owner, Some(&key.cooldown), Some(model), pair]
+        .into_iter()
+        .flatten()
+        .filter_map(|cooldown| cooldown.active(now))
+        .max_by_key(|(until, _)| *until)
+}
+
+/// Why a key cannot be used now with any model.
+pub(super) fn key_rest(
+    now: Millis,
+    provider: &ProviderSlot,
+    slots: &MemberSlots,
+    key: usize,
+) -> Option<(Millis, FailureKind)> {
+    let own = provider.keys[slots.keys[key]].cooldown.active(now);
+    let owner = slots.owners[key].and_then(|owner| provider.owners[owner].cooldown.active(now));
+    own.into_iter().chain(owner).max_by_key(|(until, _)| *until)
+}

@@ -1,0 +1,354 @@
+//! The plan of a request: gates, then scores, then turns; and every exclusion with its reason.
+
+use serde::Serialize;
+
+use super::ask::{Ask, Target, Work};
+use super::gate::{Exclusion, Gate, Gatekeeper, key_rest};
+use super::score::{Scorer, Terms};
+use super::slots::{MemberSlots, ProviderSlot, Roster, Slots};
+use super::tried::{Memory, Tried};
+use crate::pool::{Member, Rotation};
+use crate::time::Millis;
+
+/// Provider, model and key, by index into the roster's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Candidate {
+    /// The member of the pool.
+    pub member: usize,
+    /// The member's model, or [`Candidate::EMBED`].
+    pub model: usize,
+    /// The member's key.
+    pub key: usize,
+}
+
+impl Candidate {
+    /// Stands as a model's index for the member's embedding model.
+    pub const EMBED: usize = usize::MAX;
+}
+
+/// Somebody to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Choice {
+    /// Who.
+    pub candidate: Candidate,
+    /// It is failing, as far as is known, or has failed this request: asking it costs of the small budget.
+    pub known_bad: bool,
+    /// Why it stands where it stands.
+    pub terms: Terms,
+    /// It is offered in spite of its provider's open breaker.
+    #[serde(skip)]
+    pub(super) last_resort: bool,
+    /// The size of the prompt, to learn from a refusal.
+    #[serde(skip)]
+    pub(super) prompt: u64,
+    /// The size of the answer that is asked for, likewise.
+    #[serde(skip)]
+    pub(super) output: Option<u64>,
+}
+
+/// Who may be asked, best first, and who may not.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Plan {
+    /// Best first.
+    pub choices: Vec<Choice>,
+    /// Everybody else, with the reason.
+    pub exclusions: Vec<Exclusion>,
+    /// Refused parameters behind [`Gate::Refuses`].
+    #[serde(skip)]
+    pub(super) refused: Vec<String>,
+}
+
+impl Plan {
+    /// When the first of those who rest can be asked again.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Millis> {
+        self.exclusions.iter().filter_map(|exclusion| exclusion.until).min()
+    }
+}
+
+/// A model of a member that passed its gates; its candidates share everything but the key.
+struct Group<'a> {
+    member: usize,
+    model: usize,
+    terms: Terms,
+    output: Option<u64>,
+    slots: &'a MemberSlots,
+    provider: &'a ProviderSlot,
+    /// The tie-breaks: whose turn it is, then what the model is worth, then the user's order.
+    turn: (u64, u32, usize, usize),
+    /// The member's usable keys, as a range of [`Planner::keys`].
+    keys: std::ops::Range<usize>,
+}
+
+/// What making one plan needs.
+pub(super) struct Planner<'a> {
+    now: Millis,
+    ask: &'a Ask,
+    tried: &'a Tried,
+    draw: u64,
+    gates: Gatekeeper<'a>,
+    scores: Scorer<'a>,
+    rotation: Rotation,
+    /// Usable keys of all members that have a group, one after the other.
+    keys: Vec<usize>,
+    plan: Plan,
+}
+
+/// Those who are asked only when there is nobody better, in the order in which they are then asked.
+#[derive(Default)]
+struct Reserve {
+    /// Failing lately.
+    suspects: Vec<Choice>,
+    /// Behind an open breaker.
+    behind_breaker: Vec<Choice>,
+    /// Failing lately, and behind an open breaker.
+    suspects_behind_breaker: Vec<Choice>,
+    /// Tried by this request.
+    repeats: Vec<Choice>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(now: Millis, roster: &Roster, ask: &'a Ask, tried: &'a Tried, draw: u64) -> Self {
+        let rules = &roster.pool.rules;
+        Self {
+            now,
+            ask,
+            tried,
+            draw,
+            gates: Gatekeeper { now, ask, tried, reasoning_reserve: rules.reasoning_reserve },
+            scores: Scorer::new(now, ask, tried, rules),
+            rotation: rules.rotation,
+            keys: Vec::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    /// Makes the plan.
+    pub(super) fn run(mut self, slots: &'a Slots, roster: &'a Roster) -> Plan {
+        let mut groups = Vec::new();
+        for (index, (member, own)) in roster.pool.members.iter().zip(&roster.slots).enumerate() {
+            self.member((index, member), (&slots.providers[own.provider], own), &mut groups);
+        }
+        groups.sort_unstable_by_key(|group: &Group<'_>| (group.terms.total, group.turn));
+        let mut reserve = Reserve::default();
+        self.plan.choices.reserve(groups.iter().map(|group| group.keys.len()).sum());
+        for group in &groups {
+            self.group(group, &mut reserve);
+            if self.ask.work == Work::Embed {
+                self.plan.choices.append(&mut reserve.suspects);
+            }
+        }
+        self.plan.choices.append(&mut reserve.suspects);
+        self.call_up(reserve, slots, roster);
+        self.plan
+    }
+
+    /// Puts a member's models through the gates, then its keys.
+    fn member(
+        &mut self,
+        (index, member): (usize, &'a Member),
+        (provider, slots): (&'a ProviderSlot, &'a MemberSlots),
+        groups: &mut Vec<Group<'a>>,
+    ) {
+        if let Target::Pin { provider: pinned, .. } = &self.ask.target
+            && *pinned != member.provider.id
+        {
+            self.plan.exclusions.push(Exclusion::new(index, Gate::NotAsked));
+            return;
+        }
+        if let Some(exclusion) = self.gates.member(index, member, provider) {
+            self.exclude(exclusion, provider, slots);
+            return;
+        }
+        let first = groups.len();
+        match self.ask.work {
+            Work::Chat => self.chat_groups((index, member), (provider, slots), groups),
+            Work::Embed => self.embed_group((index, member), (provider, slots), groups),
+        }
+        if groups.len() == first {
+            return;
+        }
+        let start = self.keys.len();
+        for key in 0..slots.keys.len() {
+            match key_rest(self.now, provider, slots, key) {
+                Some(rest) => self.plan.exclusions.push(Exclusion::cooling(index, rest).key(key)),
+                None => self.keys.push(key),
+            }
+        }
+        for group in &mut groups[first..] {
+            group.keys = start..self.keys.len();
+        }
+    }
+
+    fn chat_groups(
+        &mut self,
+        (index, member): (usize, &'a Member),
+        (provider, slots): (&'a ProviderSlot, &'a MemberSlots),
+        groups: &mut Vec<Group<'a>>,
+    ) {
+        let mut asked = false;
+        for (at, model) in member.models.iter().enumerate() {
+            if let Target::Pin { model: pinned, .. } = &self.ask.target
+                && *pinned != model.id
+            {
+                continue;
+            }
+            asked = true;
+            let slot = &provider.models[slots.model(at)];
+            if let Some(exclusion) = self.gates.model((index, member), (at, model), slot) {
+                self.exclude(exclusion, provider, slots);
+                continue;
+            }
+            groups.push(Group {
+                member: index,
+                model: at,
+                terms: self.scores.chat((index, member), model, (provider, slot)),
+                output: self.gates.output(member, model),
+                slots,
+                provider,
+                turn: (provider.turn, model.quality, index, at),
+                keys: 0..0,
+            });
+        }
+        if !asked {
+            self.plan.exclusions.push(Exclusion::new(index, Gate::Excluded));
+        }
+    }
+
+    fn embed_group(
+        &mut self,
+        (index, member): (usize, &'a Member),
+        (provider, slots): (&'a ProviderSlot, &'a MemberSlots),
+        groups: &mut Vec<Group<'a>>,
+    ) {
+        let id = member.embed_model.as_deref().unwrap_or_default();
+        if let Target::Pin { model: pinned, .. } = &self.ask.target
+            && pinned != id
+        {
+            self.plan.exclusions.push(Exclusion::new(index, Gate::Excluded));
+            return;
+        }
+        let slot = &provider.models[slots.model(Candidate::EMBED)];
+        if let Some(exclusion) = self.gates.state(index, Candidate::EMBED, slot) {
+            self.exclude(exclusion, provider, slots);
+            return;
+        }
+        groups.push(Group {
+            member: index,
+            model: Candidate::EMBED,
+            terms: self.scores.embed(index, id),
+            output: None,
+            slots,
+            provider,
+            turn: (0, 0, index, 0),
+            keys: 0..0,
+        });
+    }
+
+    /// Orders a group's keys by their turn and sorts them into choices, reserve and exclusions.
+    fn group(&mut self, group: &Group<'a>, reserve: &mut Reserve) {
+        let slot = group.slots.model(group.model);
+        let touched = self.tried.touches(group.member, group.model);
+        let shut = group.provider.breaker.blocks(self.now);
+        let start = self.first_turn(group, slot);
+        let count = group.keys.len();
+        for turn in 0..count {
+            let key = self.keys[group.keys.start + (start + turn) % count];
+            let candidate = Candidate { member: group.member, model: group.model, key };
+            let pair = group.provider.keys[group.slots.keys[key]].pair(slot);
+            if let Some(pair) = pair {
+                let rest = pair.cooldown.active(self.now).map(|rest| Exclusion::cooling(group.member, rest));
+                let full = || pair.prompt.refuses(self.now, self.ask.prompt_tokens);
+                let out = rest.or_else(|| full().then(|| Exclusion::new(group.member, Gate::Context)));
+                if let Some(exclusion) = out {
+                    self.plan.exclusions.push(exclusion.model(group.model).key(key));
+                    continue;
+                }
+            }
+            let memory = if touched { self.tried.memory(candidate) } else { Memory::Fresh };
+            if let Memory::Spent(kind) = memory {
+                let exclusion =
+                    Exclusion { because: Some(kind), ..Exclusion::new(group.member, Gate::Tried) };
+                self.plan.exclusions.push(exclusion.model(group.model).key(key));
+                continue;
+            }
+            let suspect = pair.is_some_and(|pair| pair.suspect.holds(self.now));
+            let repeat = memory == Memory::Repeatable;
+            let choice = Choice {
+                candidate,
+                known_bad: suspect || repeat || shut,
+                terms: group.terms,
+                last_resort: shut,
+                prompt: self.ask.prompt_tokens,
+                output: group.output,
+            };
+            let place = match (repeat, shut, suspect) {
+                (true, ..) => &mut reserve.repeats,
+                (_, true, true) => &mut reserve.suspects_behind_breaker,
+                (_, true, false) => &mut reserve.behind_breaker,
+                (_, false, true) => &mut reserve.suspects,
+                (_, false, false) => &mut self.plan.choices,
+            };
+            place.push(choice);
+        }
+    }
+
+    /// Where in a group's keys the turn begins.
+    fn first_turn(&self, group: &Group<'_>, slot: usize) -> usize {
+        let keys = &self.keys[group.keys.clone()];
+        match (self.rotation, group.provider.models[slot].last_key) {
+            (Rotation::Sequential, _) => 0,
+            (Rotation::RoundRobin, Some(last)) => {
+                // The keys in the user's order, beginning after the one whose turn was last.
+                let after = group.slots.keys.iter().position(|key| *key == last).map_or(0, |at| at + 1);
+                keys.iter().position(|key| *key >= after).unwrap_or(0)
+            }
+            (Rotation::RoundRobin, None) => {
+                let count = u64::try_from(keys.len()).unwrap_or(u64::MAX).max(1);
+                usize::try_from(self.draw % count).unwrap_or(0)
+            }
+        }
+    }
+
+    /// Calls up the reserve when nobody else is left; else says what keeps it back.
+    fn call_up(&mut self, mut reserve: Reserve, slots: &Slots, roster: &Roster) {
+        if self.plan.choices.is_empty() {
+            self.plan.choices.append(&mut reserve.behind_breaker);
+            self.plan.choices.append(&mut reserve.suspects_behind_breaker);
+            self.plan.choices.append(&mut reserve.repeats);
+            return;
+        }
+        let mut shut: Vec<usize> = reserve
+            .behind_breaker
+            .iter()
+            .chain(&reserve.suspects_behind_breaker)
+            .map(|choice| choice.candidate.member)
+            .collect();
+        shut.sort_unstable();
+        shut.dedup();
+        for member in shut {
+            let provider = &slots.providers[roster.slots[member].provider];
+            self.plan.exclusions.push(Exclusion::breaker(member, provider, self.now));
+        }
+        for Choice { candidate, .. } in reserve.repeats {
+            let exclusion = Exclusion::new(candidate.member, Gate::Tried);
+            self.plan.exclusions.push(exclusion.model(candidate.model).key(candidate.key));
+        }
+    }
+
+    /// Notes an exclusion, and which parameter is behind it.
+    fn exclude(&mut self, exclusion: Exclusion, provider: &ProviderSlot, slots: &MemberSlots) {
+        if exclusion.gate == Gate::Refuses {
+            let refusals = match exclusion.model {
+                Some(model) => &provider.models[slots.model(model)].refusals,
+                None => &provider.refusals,
+            };
+            if let Some(param) = refusals.hit(self.now, self.ask)
+                && !self.plan.refused.iter().any(|known| known == param)
+            {
+                self.plan.refused.push(param.to_owned());
+            }
+        }
+        self.plan.exclusions.push(exclusion);
+    }
+}

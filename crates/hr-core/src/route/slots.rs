@@ -1,0 +1,402 @@
+//! What the router knows of each provider, key, model and owner, kept under stable ids in numbered slots.
+//!
+//! Slots are only ever added, so that a request that still holds an older roster finds its state where it
+//! was, and a reload loses nothing. One comes into being only when a person adds a provider, key or model.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Candidate;
+use super::breaker::Breaker;
+use super::cooldown::Cooldown;
+use super::learned::{Ceiling, Refusals};
+use super::policy::PROVEN_WITHIN;
+use crate::catalog::Provider;
+use crate::failure::FailureKind;
+use crate::pool::{Key, Member, Pool};
+use crate::secret::KeyId;
+use crate::time::Millis;
+
+/// How long a measured latency is believed.
+pub const LATENCY_MEMORY: Duration = Duration::from_secs(600);
+
+/// The weight of a new measurement in a moving average.
+const AVERAGE_WEIGHT: f64 = 0.2;
+
+/// In this time a provider's recent trouble halves in weight.
+const TROUBLE_HALF_LIFE: Duration = Duration::from_secs(20);
+
+/// An installed pool: the pool, and the router's slots of its members. A request keeps the one it began with.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// The pool in force when this was installed.
+    pub pool: Pool,
+    pub(super) slots: Vec<MemberSlots>,
+}
+
+impl Roster {
+    /// The provider's entry in the pool.
+    #[must_use]
+    pub fn member(&self, candidate: Candidate) -> &Member {
+        &self.pool.members[candidate.member]
+    }
+
+    /// The provider's entry in the catalogue.
+    #[must_use]
+    pub fn provider(&self, candidate: Candidate) -> &Provider {
+        &self.member(candidate).provider
+    }
+
+    /// The key that the candidate is called with.
+    #[must_use]
+    pub fn key(&self, candidate: Candidate) -> &Key {
+        &self.member(candidate).keys[candidate.key]
+    }
+
+    /// The id on the wire of the model that is asked; the embedding model for [`Candidate::EMBED`].
+    #[must_use]
+    pub fn model_id(&self, candidate: Candidate) -> &str {
+        let member = self.member(candidate);
+        match member.models.get(candidate.model) {
+            Some(model) => &model.id,
+            None => member.embed_model.as_deref().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn address(&self, candidate: Candidate) -> Address {
+        let slots = &self.slots[candidate.member];
+        Address {
+            provider: slots.provider,
+            key: slots.keys[candidate.key],
+            owner: slots.owners[candidate.key],
+            model: slots.model(candidate.model),
+        }
+    }
+}
+
+/// The slots of a pool's member.
+#[derive(Debug)]
+pub(super) struct MemberSlots {
+    pub(super) provider: usize,
+    pub(super) keys: Vec<usize>,
+    pub(super) owners: Vec<Option<usize>>,
+    models: Vec<usize>,
+    embed: usize,
+}
+
+impl MemberSlots {
+    /// The slot of a model by its index in the member, or of the embedding model.
+    pub(super) fn model(&self, index: usize) -> usize {
+        self.models.get(index).copied().unwrap_or(self.embed)
+    }
+}
+
+/// Where the state of a candidate is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address {
+    pub(super) provider: usize,
+    pub(super) key: usize,
+    pub(super) owner: Option<usize>,
+    pub(super) model: usize,
+}
+
+/// A moving average of a duration, and when it was last fed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Average {
+    pub(super) millis: f64,
+    at: Millis,
+}
+
+impl Average {
+    pub(super) fn feed(average: &mut Option<Self>, now: Millis, sample: Duration) {
+        let sample = sample.as_secs_f64() * 1_000.0;
+        let millis = average.map_or(sample, |old| old.millis + AVERAGE_WEIGHT * (sample - old.millis));
+        *average = Some(Self { millis, at: now });
+    }
+
+    /// The average in milliseconds, while it is believed.
+    pub(super) fn fresh(average: Option<Self>, now: Millis) -> Option<f64> {
+        average.filter(|average| now < average.at.after(LATENCY_MEMORY)).map(|average| average.millis)
+    }
+}
+
+/// Recent trouble: a count of failures that fades, so that nobody is passed over for old sins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trouble {
+    weight: f64,
+    at: Millis,
+}
+
+impl Trouble {
+    pub(super) fn level(self, now: Millis) -> f64 {
+        if self.weight == 0.0 {
+            return 0.0;
+        }
+        self.weight * (-self.at.until(now).as_secs_f64() / TROUBLE_HALF_LIFE.as_secs_f64()).exp2()
+    }
+
+    pub(super) fn add(&mut self, now: Millis) {
+        *self = Self { weight: self.level(now) + 1.0, at: now };
+    }
+
+    pub(super) fn ease(&mut self, now: Millis) {
+        *self = Self { weight: self.level(now) / 2.0, at: now };
+    }
+}
+
+/// A key with a model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PairSlot {
+    pub(super) cooldown: Cooldown,
+    pub(super) suspect: Cooldown,
+    pub(super) prompt: Ceiling,
+}
+
+/// A key.
+#[derive(Debug)]
+pub(super) struct KeySlot {
+    pub(super) id: KeyId,
+    pub(super) cooldown: Cooldown,
+    /// By model slot; as long as the highest one that something is known of.
+    pairs: Vec<PairSlot>,
+    pub(super) requests: u64,
+    pub(super) in_flight: u32,
+}
+
+impl KeySlot {
+    pub(super) fn pair(&self, model: usize) -> Option<&PairSlot> {
+        self.pairs.get(model)
+    }
+
+    pub(super) fn pair_mut(&mut self, model: usize) -> &mut PairSlot {
+        if self.pairs.len() <= model {
+            self.pairs.resize_with(model + 1, PairSlot::default);
+        }
+        &mut self.pairs[model]
+    }
+
+    /// Forgets its pairs unless one of them rests.
+    fn shed(&mut self, now: Millis) {
+        if !self.pairs.iter().any(|pair| pair.cooldown.holds(now)) {
+            self.pairs = Vec::new();
+        }
+    }
+
+    pub(super) fn pairs_mut(&mut self) -> &mut [PairSlot] {
+        &mut self.pairs
+    }
+
+    pub(super) fn pairs(&self) -> &[PairSlot] {
+        &self.pairs
+    }
+}
+
+/// A model at a provider.
+#[derive(Debug)]
+pub(super) struct ModelSlot {
+    pub(super) id: String,
+    pub(super) cooldown: Cooldown,
+    pub(super) refusals: Refusals,
+    pub(super) prompt: Ceiling,
+    pub(super) output: Ceiling,
+    /// The key slot whose turn was last.
+    pub(super) last_key: Option<usize>,
+    pub(super) first_byte: Option<Average>,
+    pub(super) proven: Option<Millis>,
+    pub(super) requests: u64,
+    pub(super) errors: u64,
+}
+
+/// An owner of several keys.
+#[derive(Debug)]
+pub(super) struct OwnerSlot {
+    pub(super) name: String,
+    pub(super) cooldown: Cooldown,
+}
+
+/// A provider.
+#[derive(Debug)]
+pub(super) struct ProviderSlot {
+    pub(super) id: String,
+    base_url: String,
+    pub(super) cooldown: Cooldown,
+    pub(super) breaker: Breaker,
+    pub(super) refusals: Refusals,
+    pub(super) trouble: Trouble,
+    /// When its turn among equals was last, as a count of all turns.
+    pub(super) turn: u64,
+    pub(super) latency: Option<Average>,
+    pub(super) proven: Option<Millis>,
+    pub(super) requests: u64,
+    pub(super) errors: u64,
+    pub(super) keys: Vec<KeySlot>,
+    pub(super) models: Vec<ModelSlot>,
+    pub(super) owners: Vec<OwnerSlot>,
+    key_index: BTreeMap<KeyId, usize>,
+    model_index: BTreeMap<String, usize>,
+}
+
+impl ProviderSlot {
+    fn new(id: &str, base_url: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            base_url: base_url.to_owned(),
+            cooldown: Cooldown::default(),
+            breaker: Breaker::default(),
+            refusals: Refusals::default(),
+            trouble: Trouble::default(),
+            turn: 0,
+            latency: None,
+            proven: None,
+            requests: 0,
+            errors: 0,
+            keys: Vec::new(),
+            models: Vec::new(),
+            owners: Vec::new(),
+            key_index: BTreeMap::new(),
+            model_index: BTreeMap::new(),
+        }
+    }
+
+    fn key_slot(&mut self, id: &KeyId) -> usize {
+        if let Some(&slot) = self.key_index.get(id) {
+            return slot;
+        }
+        let slot = self.keys.len();
+        self.key_index.insert(id.clone(), slot);
+        self.keys.push(KeySlot {
+            id: id.clone(),
+            cooldown: Cooldown::default(),
+            pairs: Vec::new(),
+            requests: 0,
+            in_flight: 0,
+        });
+        slot
+    }
+
+    fn model_slot(&mut self, id: &str) -> usize {
+        if let Some(&slot) = self.model_index.get(id) {
+            return slot;
+        }
+        let slot = self.models.len();
+        self.model_index.insert(id.to_owned(), slot);
+        self.models.push(ModelSlot {
+            id: id.to_owned(),
+            cooldown: Cooldown::default(),
+            refusals: Refusals::default(),
+            prompt: Ceiling::default(),
+            output: Ceiling::default(),
+            last_key: None,
+            first_byte: None,
+            proven: None,
+            requests: 0,
+            errors: 0,
+        });
+        slot
+    }
+
+    fn owner_slot(&mut self, name: &str) -> usize {
+        if let Some(slot) = self.owners.iter().position(|owner| owner.name == name) {
+            return slot;
+        }
+        self.owners.push(OwnerSlot { name: name.to_owned(), cooldown: Cooldown::default() });
+        self.owners.len() - 1
+    }
+
+    /// Takes note of the address in force. Another address is another server: what was the old one's fault
+    /// is forgotten; limits stay, since they are the account's.
+    fn move_to(&mut self, base_url: &str) {
+        self.end_rests(|kind| kind == FailureKind::Loop);
+        if self.base_url == base_url {
+            return;
+        }
+        base_url.clone_into(&mut self.base_url);
+        self.end_rests(|kind| {
+            !matches!(kind, FailureKind::RateLimited | FailureKind::QuotaSpent | FailureKind::NoMoney)
+        });
+        self.breaker = Breaker::default();
+        self.refusals = Refusals::default();
+        self.trouble = Trouble::default();
+        self.latency = None;
+        self.proven = None;
+        for model in &mut self.models {
+            model.refusals = Refusals::default();
+            model.prompt = Ceiling::default();
+            model.output = Ceiling::default();
+            model.first_byte = None;
+            model.proven = None;
+        }
+        for pair in self.keys.iter_mut().flat_map(KeySlot::pairs_mut) {
+            pair.prompt = Ceiling::default();
+        }
+    }
+
+    fn end_rests(&mut self, pick: impl Fn(FailureKind) -> bool) {
+        self.cooldown.clear_if(&pick);
+        for model in &mut self.models {
+            model.cooldown.clear_if(&pick);
+        }
+        for key in &mut self.keys {
+            key.cooldown.clear_if(&pick);
+            for pair in key.pairs_mut() {
+                pair.cooldown.clear_if(&pick);
+                pair.suspect.clear_if(&pick);
+            }
+        }
+    }
+}
+
+/// Whether something has worked so lately that a claim of its end is doubtful.
+pub(super) fn lately(proven: Option<Millis>, now: Millis) -> bool {
+    proven.is_some_and(|at| now < at.after(PROVEN_WITHIN))
+}
+
+/// All slots.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    pub(super) providers: Vec<ProviderSlot>,
+    index: BTreeMap<String, usize>,
+}
+
+impl Slots {
+    /// Finds or makes the slots of a pool's members, and sheds what need not be known of keys that went.
+    pub(super) fn enlist(&mut self, now: Millis, pool: Pool) -> Roster {
+        let slots: Vec<_> = pool.members.iter().map(|member| self.enlist_member(member)).collect();
+        let mut stays: Vec<Vec<bool>> = self.providers.iter().map(|p| vec![false; p.keys.len()]).collect();
+        for member in &slots {
+            for &key in &member.keys {
+                stays[member.provider][key] = true;
+            }
+        }
+        for (provider, stays) in self.providers.iter_mut().zip(stays) {
+            let gone = provider.keys.iter_mut().zip(stays).filter(|(_, stays)| !stays);
+            gone.for_each(|(key, _)| key.shed(now));
+        }
+        Roster { pool, slots }
+    }
+
+    fn enlist_member(&mut self, member: &Member) -> MemberSlots {
+        let id = &member.provider.id;
+        let slot = match self.index.get(id) {
+            Some(&slot) => slot,
+            None => {
+                self.providers.push(ProviderSlot::new(id, &member.base_url));
+                self.index.insert(id.clone(), self.providers.len() - 1);
+                self.providers.len() - 1
+            }
+        };
+        let provider = &mut self.providers[slot];
+        provider.move_to(&member.base_url);
+        MemberSlots {
+            provider: slot,
+            keys: member.keys.iter().map(|key| provider.key_slot(&key.id)).collect(),
+            owners: member
+                .keys
+                .iter()
+                .map(|key| key.owner.as_deref().map(|owner| provider.owner_slot(owner)))
+                .collect(),
+            models: member.models.iter().map(|model| provider.model_slot(&model.id)).collect(),
+            embed: provider.model_slot(member.embed_model.as_deref().unwrap_or_default()),
+        }
+    }
+}

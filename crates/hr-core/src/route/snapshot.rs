@@ -1,0 +1,163 @@
+//! The health of providers, keys and models, for `/v1/status` and `hr status`.
+
+use serde::Serialize;
+
+use super::breaker::BreakerPhase;
+use super::gate::key_rest;
+use super::slots::{Average, KeySlot, MemberSlots, ProviderSlot, Roster, Slots};
+use crate::failure::FailureKind;
+use crate::pool::Member;
+use crate::secret::KeyId;
+use crate::time::Millis;
+
+/// The state of a member of the pool.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct MemberState {
+    /// The provider's id.
+    pub provider: String,
+    /// Until when the whole provider rests.
+    pub cooling_until: Option<Millis>,
+    /// Why it rests.
+    pub because: Option<FailureKind>,
+    /// Its circuit breaker.
+    pub breaker: BreakerState,
+    /// Its keys, in order.
+    pub keys: Vec<KeyState>,
+    /// Its models, in order.
+    pub models: Vec<ModelState>,
+    /// Attempts begun since the router started.
+    pub requests: u64,
+    /// Those that failed through no fault of the caller.
+    pub errors: u64,
+    /// How long a reply takes on average, while that is known.
+    pub avg_latency_ms: Option<f64>,
+}
+
+/// The state of a breaker.
+#[derive(Serialize, Clone, Copy, Debug, PartialEq)]
+pub struct BreakerState {
+    /// What it lets through.
+    pub state: BreakerPhase,
+    /// Until when it is open.
+    pub until: Option<Millis>,
+    /// Failures among the last results.
+    pub recent_failures: usize,
+}
+
+/// The state of a key.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct KeyState {
+    /// The key's stable id.
+    pub id: KeyId,
+    /// Attempts begun with it.
+    pub requests: u64,
+    /// Attempts under way.
+    pub in_flight: u32,
+    /// Until when it rests on every model that the pool offers.
+    pub cooling_until: Option<Millis>,
+    /// Why it rests.
+    pub because: Option<FailureKind>,
+}
+
+/// The state of a model.
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct ModelState {
+    /// The model's id.
+    pub id: String,
+    /// Until when it rests with every key.
+    pub cooling_until: Option<Millis>,
+    /// Why it rests.
+    pub because: Option<FailureKind>,
+    /// The wait for a first byte on average, while that is known.
+    pub first_byte_ms: Option<f64>,
+    /// Attempts begun.
+    pub requests: u64,
+    /// Those that failed through no fault of the caller.
+    pub errors: u64,
+}
+
+/// The state of every member of the roster.
+pub(super) fn snapshot(now: Millis, slots: &Slots, roster: &Roster) -> Vec<MemberState> {
+    let members = roster.pool.members.iter().zip(&roster.slots);
+    members.map(|(member, own)| member_state(now, member, own, &slots.providers[own.provider])).collect()
+}
+
+fn member_state(now: Millis, member: &Member, own: &MemberSlots, provider: &ProviderSlot) -> MemberState {
+    let rest = provider.cooldown.active(now);
+    MemberState {
+        provider: provider.id.clone(),
+        cooling_until: rest.map(|(until, _)| until),
+        because: rest.map(|(_, because)| because),
+        breaker: BreakerState {
+            state: provider.breaker.phase(now),
+            until: provider.breaker.open_until(now),
+            recent_failures: provider.breaker.recent_failures(),
+        },
+        keys: (0..own.keys.len()).map(|index| key_state(now, member, own, provider, index)).collect(),
+        models: (0..member.models.len()).map(|index| model_state(now, own, provider, index)).collect(),
+        requests: provider.requests,
+        errors: provider.errors,
+        avg_latency_ms: Average::fresh(provider.latency, now),
+    }
+}
+
+fn key_state(
+    now: Millis,
+    member: &Member,
+    own: &MemberSlots,
+    provider: &ProviderSlot,
+    index: usize,
+) -> KeyState {
+    let key = &provider.keys[own.keys[index]];
+    let models = (0..member.models.len()).map(|model| own.model(model));
+    let rest = key_rest(now, provider, own, index).or_else(|| every_pair_rest(now, key, models));
+    KeyState {
+        id: key.id.clone(),
+        requests: key.requests,
+        in_flight: key.in_flight,
+        cooling_until: rest.map(|(until, _)| until),
+        because: rest.map(|(_, because)| because),
+    }
+}
+
+/// The first end of the rests of a key that rests with each of these models.
+fn every_pair_rest(
+    now: Millis,
+    key: &KeySlot,
+    models: impl Iterator<Item = usize>,
+) -> Option<(Millis, FailureKind)> {
+    let rests = models.map(|model| key.pair(model).and_then(|pair| pair.cooldown.active(now)));
+    let rests: Option<Vec<_>> = rests.collect();
+    rests?.into_iter().min_by_key(|(until, _)| *until)
+}
+
+fn model_state(now: Millis, own: &MemberSlots, provider: &ProviderSlot, index: usize) -> ModelState {
+    let model = &provider.models[own.model(index)];
+    let rest = model.cooldown.active(now);
+    ModelState {
+        id: model.id.clone(),
+        cooling_until: rest.map(|(until, _)| until),
+        because: rest.map(|(_, because)| because),
+        first_byte_ms: Average::fresh(model.first_byte, now),
+        requests: model.requests,
+        errors: model.errors,
+    }
+}
+
+/// The next instant at which something ends by itself: a rest, or the time that a breaker stays open.
+pub(super) fn next_wakeup(now: Millis, slots: &Slots) -> Option<Millis> {
+    slots.providers.iter().filter_map(|provider| provider_wakeup(now, provider)).min()
+}
+
+fn provider_wakeup(now: Millis, provider: &ProviderSlot) -> Option<Millis> {
+    let pairs = provider.keys.iter().flat_map(KeySlot::pairs).map(|pair| &pair.cooldown);
+    let rests = [&provider.cooldown]
+        .into_iter()
+        .chain(provider.keys.iter().map(|key| &key.cooldown))
+        .chain(provider.models.iter().map(|model| &model.cooldown))
+        .chain(provider.owners.iter().map(|owner| &owner.cooldown))
+        .chain(pairs)
+        .filter_map(|cooldown| cooldown.active(now))
+        .map(|(until, _)| until);
+    rests.chain(provider.breaker.open_until(now)).min()
+}

@@ -1,5 +1,6 @@
 //! The log: every call that reached a fake, what it was told, and how it ended.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -7,6 +8,9 @@ use hyper::HeaderMap;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
+
+/// The most calls that are kept; the oldest are forgotten first.
+const MAX_CALLS: usize = 100_000;
 
 /// How a call ended, as seen from the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +89,16 @@ pub(crate) struct Log {
 
 #[derive(Default)]
 struct Entries {
-    calls: Vec<Call>,
-    violations: Vec<Violation>,
+    calls: VecDeque<Call>,
+    /// How many were forgotten.
+    forgotten: usize,
+    violations: VecDeque<Violation>,
+}
+
+impl Entries {
+    fn call(&mut self, sequence: usize) -> Option<&mut Call> {
+        self.calls.get_mut(sequence.checked_sub(self.forgotten)?)
+    }
 }
 
 impl Log {
@@ -98,38 +110,46 @@ impl Log {
     pub(crate) fn open(&self, mut call: Call) -> usize {
         let sequence = {
             let mut entries = self.entries.lock();
-            call.sequence = entries.calls.len();
-            entries.calls.push(call);
-            entries.calls.len() - 1
+            if entries.calls.len() == MAX_CALLS {
+                entries.calls.pop_front();
+                entries.forgotten += 1;
+            }
+            call.sequence = entries.forgotten + entries.calls.len();
+            let sequence = call.sequence;
+            entries.calls.push_back(call);
+            sequence
         };
         self.changed();
         sequence
     }
 
     pub(crate) fn answered_with(&self, sequence: usize, status: u16, told_to_wait: Option<Duration>) {
-        if let Some(call) = self.entries.lock().calls.get_mut(sequence) {
+        if let Some(call) = self.entries.lock().call(sequence) {
             call.status = Some(status);
             call.told_to_wait = told_to_wait;
         }
     }
 
     pub(crate) fn close(&self, sequence: usize, end: End) {
-        if let Some(call) = self.entries.lock().calls.get_mut(sequence) {
+        if let Some(call) = self.entries.lock().call(sequence) {
             call.ended.get_or_insert((end, Instant::now()));
         }
         self.changed();
     }
 
     pub(crate) fn violated(&self, call: usize, what: Vec<String>) {
-        self.entries.lock().violations.extend(what.into_iter().map(|what| Violation { call, what }));
+        let violations = &mut self.entries.lock().violations;
+        violations.extend(what.into_iter().map(|what| Violation { call, what }));
+        let surplus = violations.len().saturating_sub(MAX_CALLS);
+        violations.drain(..surplus);
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.entries.lock().calls.clone()
+        self.entries.lock().calls.iter().cloned().collect()
     }
 
     pub(crate) fn violations(&self) -> Vec<Violation> {
-        self.entries.lock().violations.clone()
+        self.entries.lock().violations.iter().cloned().collect()
     }
 
     /// Returns as soon as the calls are as wished.
@@ -137,7 +157,7 @@ impl Log {
         let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            if wish(&self.entries.lock().calls) {
+            if wish(self.entries.lock().calls.make_contiguous()) {
                 return;
             }
             // The sender lives in `self`, so this only fails when the log is gone.

@@ -61,7 +61,7 @@ impl Fake {
         self.world.state.push(matching, behaviour.into());
     }
 
-    /// All calls so far, in the order in which they came.
+    /// All calls so far, in the order in which they came; of very many only the last.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.world.log.calls()

@@ -1,1 +1,21 @@
-//! The wire of hermes-router.
+//! The wire of hermes-router: bytes in, meaning out, and back.
+//!
+//! Pure: this crate reads no clock, opens no file or socket, and logs nothing; `clippy.toml` beside the
+//! manifest holds it to that.
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`json`] | a walk over JSON text that builds nothing |
+//! | [`envelope`] | a request body as bytes with an index of its top-level keys, and edits of it |
+//! | [`sse`] | server-sent events: decoder and encoder |
+//! | [`hub`] | the canonical request, reply, stream event, and what got lost on the way |
+//! | [`dialect`] | the one table of dialects |
+//! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
+
+pub mod envelope;
+pub mod hub;
+pub mod json;
+pub mod openai_chat;
+pub mod sse;
+
+pub use envelope::{BadRequest, Edit, Envelope};

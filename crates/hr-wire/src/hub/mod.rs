@@ -1,0 +1,43 @@
+//! The canonical form between dialects: what a request, a reply and a stream mean, whoever speaks.
+//!
+//! Used only where the two ends speak different dialects, or where a whole reply has to become a stream. A
+//! request and a reply are ordered blocks; a stream is events ([`Event`]) whose [`fold`] is the reply. What
+//! only one dialect knows travels in [`Extras`], and what cannot travel is named by a [`Loss`].
+
+mod event;
+mod loss;
+mod reply;
+mod request;
+
+pub use event::{Event, Start, fold};
+pub use loss::Loss;
+pub use reply::{Block, Finish, FinishKind, Reply};
+pub use request::{
+    Effort, Format, ImageSource, Message, Part, RawJson, Request, Role, Tool, ToolChoice, ToolOutput,
+};
+
+use hr_core::catalog::Dialect;
+use serde_json::{Map, Value};
+
+/// Fields that only one dialect knows, kept for the way back to that dialect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extras {
+    /// The dialect they come from.
+    pub origin: Option<Dialect>,
+    /// The fields, in order.
+    pub fields: Map<String, Value>,
+}
+
+impl Extras {
+    /// Extras of a dialect.
+    #[must_use]
+    pub fn of(origin: Dialect, fields: Map<String, Value>) -> Self {
+        Self { origin: (!fields.is_empty()).then_some(origin), fields }
+    }
+
+    /// The fields, if this dialect is the one that knows them.
+    #[must_use]
+    pub fn for_dialect(&self, dialect: Dialect) -> Option<&Map<String, Value>> {
+        (self.origin == Some(dialect)).then_some(&self.fields)
+    }
+}

@@ -1,0 +1,269 @@
+//! What an upstream error means: status, shape and wording become one [`Failure`].
+
+use hr_core::catalog::ErrorRow;
+use hr_core::failure::{Failure, FailureKind, Scope};
+use hr_core::time::Millis;
+use serde_json::Value;
+
+use super::hint;
+use super::wording::{self, Verdict};
+
+/// How much of an error body is looked at; the rest is never the reason.
+pub const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How much of the provider's words is kept for the log.
+const MAX_MESSAGE: usize = 2048;
+
+/// Reads an error answer: the catalogue's rows first, then what all providers have in common.
+#[must_use]
+pub fn read_error(
+    status: u16,
+    headers: &dyn Fn(&str) -> Option<&str>,
+    body: &[u8],
+    rows: &[ErrorRow],
+    now: Millis,
+) -> Failure {
+    let complaint = Complaint::read(status, &body[..body.len().min(MAX_ERROR_BODY)]);
+    let row = rows.iter().find(|row| complaint.meets(row));
+    let verdict = match row {
+        Some(row) => Verdict { kind: row.kind, scope: row.scope },
+        None => wording::judge(&complaint),
+    };
+    let mut retry_after = hint::in_headers(headers, now);
+    if !complaint.hints_are_misleading() {
+        retry_after = retry_after
+            .or_else(|| complaint.body.as_ref().and_then(|body| hint::in_body(body, now)))
+            .or_else(|| complaint.relayed.as_ref().and_then(|body| hint::in_body(body, now)))
+            .or_else(|| hint::in_prose(&complaint.words));
+    }
+    Failure {
+        kind: verdict.kind,
+        status: Some(status),
+        retry_after: retry_after.or_else(|| row.and_then(|row| row.wait)),
+        scope: verdict.scope,
+        param: (verdict.kind == FailureKind::Unsupported).then(|| complaint.param()).flatten(),
+        message: complaint.message,
+    }
+}
+
+/// An `error` inside an answer that began with a 200: its own number is the status, where it has one.
+pub(crate) fn read_inner_error(body: &[u8]) -> Failure {
+    let complaint = Complaint::read(200, &body[..body.len().min(MAX_ERROR_BODY)]);
+    let status = complaint.inner_status();
+    let mut failure = read_error(status.unwrap_or(200), &|_| None, body, &[], Millis(0));
+    failure.status = status;
+    failure
+}
+
+/// What the body looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// JSON that says something.
+    Json,
+    /// Plain words.
+    Text,
+    /// A page for people.
+    Html,
+    /// Nothing.
+    Empty,
+    /// Bytes that are no text, or JSON that breaks off.
+    Unreadable,
+}
+
+/// An error answer, taken apart.
+#[derive(Debug)]
+pub(super) struct Complaint {
+    pub status: u16,
+    pub shape: Shape,
+    /// The words for people, cut to [`MAX_MESSAGE`].
+    pub message: String,
+    /// `code`, as a string.
+    pub code: Option<String>,
+    /// `type`.
+    pub kind: Option<String>,
+    /// All that was said, in lower case: message, type, code, and what is in the details.
+    pub words: String,
+    /// The body.
+    body: Option<Value>,
+    /// The body of another server that this one passes on as a string.
+    relayed: Option<Value>,
+    named_param: Option<String>,
+}
+
+impl Complaint {
+    fn read(status: u16, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let text = text.trim_start_matches('\u{FEFF}').trim();
+        let body: Option<Value> = serde_json::from_str(text).ok();
+        let shape = match (&body, text.as_bytes().first()) {
+            (_, None) => Shape::Empty,
+            (Some(_), _) => Shape::Json,
+            (None, Some(b'<')) => Shape::Html,
+            (None, Some(b'{' | b'[')) => Shape::Unreadable,
+            (None, _) if text.contains('\u{FFFD}') => Shape::Unreadable,
+            (None, _) => Shape::Text,
+        };
+        let mut complaint = Self {
+            status,
+            shape,
+            message: String::new(),
+            code: None,
+            kind: None,
+            words: String::new(),
+            body: None,
+            relayed: None,
+            named_param: None,
+        };
+        match body {
+            Some(body) => complaint.take(body),
+            None => text.clone_into(&mut complaint.message),
+        }
+        complaint.words = format!(
+            "{} {} {} {}",
+            complaint.message,
+            complaint.kind.as_deref().unwrap_or_default(),
+            complaint.code.as_deref().unwrap_or_default(),
+            if complaint.body.is_some() { text } else { "" },
+        )
+        .to_lowercase();
+        complaint.message.truncate(complaint.message.floor_char_boundary(MAX_MESSAGE));
+        if complaint.message.is_empty() {
+            complaint.message = format!("status {status} without words");
+        }
+        complaint
+    }
+
+    /// Finds message, type, code and parameter in any of the shapes.
+    fn take(&mut self, body: Value) {
+        let outer = match &body {
+            Value::Array(items) => items.first().unwrap_or(&Value::Null),
+            other => other,
+        };
+        let error = match &outer["error"] {
+            Value::Null => outer,
+            inner => inner,
+        };
+        let sources = [error, outer];
+        let find = |keys: &[&str]| {
+            sources
+                .iter()
+                .flat_map(|source| keys.iter().map(|key| &source[*key]))
+                .find(|value| !value.is_null())
+        };
+        self.message = match error {
+            Value::String(words) => words.clone(),
+            _ => find(&["message", "detail", "msg", "title", "error_description"])
+                .map(said)
+                .unwrap_or_default(),
+        };
+        self.code = find(&["code", "error_code"]).and_then(word);
+        self.kind = find(&["type", "status"]).and_then(word);
+        self.named_param = find(&["param"]).and_then(Value::as_str).map(str::to_owned).or_else(|| {
+            let details = [&error["message"]["detail"], &outer["detail"]];
+            details.iter().find_map(|detail| Some(location(&detail.as_array()?.first()?["loc"]))).flatten()
+        });
+        self.relayed = error["metadata"]["raw"].as_str().and_then(|raw| serde_json::from_str(raw).ok());
+        self.body = Some(body);
+    }
+
+    /// Whether all conditions of a row hold.
+    fn meets(&self, row: &ErrorRow) -> bool {
+        let said_code = |code: &String| self.code.as_ref() == Some(code) || self.kind.as_ref() == Some(code);
+        row.status.is_none_or(|status| status == self.status)
+            && row.code.as_ref().is_none_or(said_code)
+            && row.contains.as_ref().is_none_or(|words| self.words.contains(&words.to_lowercase()))
+            && (row.status.is_some() || row.code.is_some() || row.contains.is_some())
+    }
+
+    /// The limits that refill at midnight are sometimes announced with the delay of a shorter one.
+    fn hints_are_misleading(&self) -> bool {
+        self.words.contains("perday")
+    }
+
+    /// A status that an error inside a 200 names as its code.
+    fn inner_status(&self) -> Option<u16> {
+        let body = self.body.as_ref()?;
+        let numbers = [
+            &body["error"]["code"],
+            &body["error"]["status"],
+            &body["status"],
+            &body["code"],
+            &body["error"]["raw_status_code"],
+        ];
+        numbers
+            .iter()
+            .find_map(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok()))
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|status| (400..600).contains(status))
+    }
+
+    /// The parameter that was refused: as named, or quoted in the words.
+    fn param(&self) -> Option<String> {
+        self.named_param.clone().or_else(|| quoted_name(&self.message))
+    }
+}
+
+/// A message as words: a string, a list of complaints, or whatever else is there.
+fn said(value: &Value) -> String {
+    match value {
+        Value::String(words) => words.clone(),
+        Value::Array(items) => {
+            let one = |item: &Value| match (location(&item["loc"]), item["msg"].as_str()) {
+                (Some(place), Some(words)) => format!("{place}: {words}"),
+                (None, Some(words)) => words.to_owned(),
+                _ => item.to_string(),
+            };
+            items.iter().map(one).collect::<Vec<_>>().join("; ")
+        }
+        Value::Object(fields) if fields.contains_key("detail") => said(&fields["detail"]),
+        other => other.to_string(),
+    }
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(word) => Some(word.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// `["body", "messages", 0, "name"]` as `messages[0].name`.
+fn location(value: &Value) -> Option<String> {
+    let mut out = String::new();
+    for step in value.as_array()? {
+        match step {
+            Value::String(step) if step == "body" && out.is_empty() => {}
+            Value::String(step) => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(step);
+            }
+            Value::Number(index) => out.push_str(&format!("[{index}]")),
+            _ => return None,
+        }
+    }
+    (!out.is_empty()).then_some(out)
+}
+
+/// The first word in quotes that could be the name of a parameter.
+fn quoted_name(message: &str) -> Option<String> {
+    let mut parts = message.split(['\'', '"', '`']);
+    parts.next();
+    parts
+        .step_by(2)
+        .map(|quoted| quoted.strip_prefix("body.").unwrap_or(quoted))
+        .find(|quoted| {
+            let starts = quoted.starts_with(|c: char| c.is_ascii_lowercase());
+            starts
+                && quoted.len() <= 64
+                && quoted.chars().all(|c| c.is_ascii_alphanumeric() || "_.[]".contains(c))
+        })
+        .map(str::to_owned)
+}
+
+/// A failure of this kind that belongs to a model, whatever key is used.
+pub(super) const fn of_model(kind: FailureKind) -> Verdict {
+    Verdict { kind, scope: Some(Scope::Model) }
+}

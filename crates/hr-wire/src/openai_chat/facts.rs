@@ -1,0 +1,229 @@
+//! What the router wants to know of a request, found while it is checked.
+
+use hr_core::route::ask::Effort;
+
+use super::check::{self, empty_array, expect, missing, present, string, unknown_value};
+use super::difficulty::{KEYWORD_LIMIT, difficulty};
+use super::{messages, tools};
+use crate::envelope::{BadRequest, Envelope};
+use crate::json::{Cursor, Kind};
+
+/// Tokens that an image is taken for. Providers count between 85 and 1,600.
+pub const TOKENS_OF_AN_IMAGE: u64 = 800;
+
+/// Tokens that a message costs beside its text.
+const TOKENS_OF_A_MESSAGE: u64 = 4;
+
+/// The facts about a chat request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatFacts {
+    /// The `model` as the caller wrote it.
+    pub model: String,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether the caller wants usage in the stream.
+    pub include_usage: bool,
+    /// A cheap estimate of the prompt's tokens, tools and images included.
+    pub prompt_tokens: u64,
+    /// The most tokens of the answer, when the caller said.
+    pub max_output: Option<u64>,
+    /// From 1 (hardest) to 5 (easiest).
+    pub difficulty: u8,
+    /// Whether tools are offered.
+    pub tools: bool,
+    /// Whether an image is in it.
+    pub vision: bool,
+    /// Whether the answer must be JSON.
+    pub structured: bool,
+    /// How much reasoning is wanted.
+    pub effort: Effort,
+    /// The names of the top-level parameters.
+    pub params: Vec<String>,
+}
+
+/// The facts about an embeddings request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbedFacts {
+    /// The `model` as the caller wrote it.
+    pub model: String,
+    /// How many texts are to be embedded.
+    pub inputs: usize,
+    /// A cheap estimate of their tokens.
+    pub prompt_tokens: u64,
+    /// The length of a vector, when the caller said.
+    pub dimensions: Option<u64>,
+    /// The names of the top-level parameters.
+    pub params: Vec<String>,
+}
+
+/// Checks a chat request and finds its facts.
+pub fn read_chat(envelope: &Envelope) -> Result<ChatFacts, BadRequest> {
+    let model = check::model(envelope)?;
+    check::chat(envelope)?;
+    let (stream, include_usage) = check::streaming(envelope)?;
+    let offered = tools::check(envelope)?;
+    let told = messages::read(envelope)?;
+
+    let mut turn = String::new();
+    for piece in &told.last_turn {
+        if turn.len() >= KEYWORD_LIMIT {
+            break;
+        }
+        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
+        let end = piece.raw.floor_char_boundary(KEYWORD_LIMIT);
+        let cut = crate::json::Text { raw: whole_escapes(&piece.raw[..end]), ..*piece };
+        turn.push_str(&cut.decode());
+        turn.push(' ');
+    }
+    let prompt_tokens = (told.characters + offered.bytes as u64) / 4
+        + told.images * TOKENS_OF_AN_IMAGE
+        + told.messages * TOKENS_OF_A_MESSAGE;
+    let limits = ["max_completion_tokens", "max_tokens"];
+    Ok(ChatFacts {
+        model,
+        stream,
+        include_usage,
+        prompt_tokens,
+        max_output: limits
+            .iter()
+            .find_map(|limit| present(envelope, limit))
+            .and_then(|value| value.parse().ok()),
+        difficulty: difficulty(&turn, told.last_turn_characters / 4, prompt_tokens),
+        tools: offered.tools,
+        vision: told.images > 0,
+        structured: offered.structured,
+        effort: effort(envelope),
+        params: params(envelope, &["model", "messages", "stream"]),
+    })
+}
+
+/// The text without an escape that was cut in two at its end.
+fn whole_escapes(raw: &str) -> &str {
+    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
+        Some((at, _)) => &raw[..at],
+        None => raw,
+    }
+}
+
+/// Checks an embeddings request and finds its facts.
+pub fn read_embeddings(envelope: &Envelope) -> Result<EmbedFacts, BadRequest> {
+    const FORMATS: &[&str] = &["float", "base64"];
+    let model = check::model(envelope)?;
+    check::embeddings(envelope)?;
+    if let Some(value) = present(envelope, "encoding_format") {
+        let format = string(&mut Cursor::new(value)).map_err(|bad| bad.within("encoding_format"))?.decode();
+        if !FORMATS.contains(&&*format) {
+            return Err(unknown_value(&format, FORMATS).within("encoding_format"));
+        }
+    }
+    let input = envelope.get("input").ok_or_else(|| missing("input"))?;
+    let (inputs, prompt_tokens) = embed_input(input).map_err(|bad| bad.within("input"))?;
+    Ok(EmbedFacts {
+        model,
+        inputs,
+        prompt_tokens,
+        dimensions: present(envelope, "dimensions").and_then(|value| value.parse().ok()),
+        params: params(envelope, &["model", "input"]),
+    })
+}
+
+/// How many inputs there are, and about how many tokens: a text, texts, tokens, or lists of tokens.
+fn embed_input(value: &str) -> Result<(usize, u64), BadRequest> {
+    let mut cursor = Cursor::new(value);
+    match cursor.kind()? {
+        Kind::String => Ok((1, not_empty(&mut cursor)?)),
+        Kind::Array => {
+            let mut count = 0;
+            let mut tokens = 0;
+            let mut first = None;
+            cursor.items(|cursor, index| {
+                let kind = cursor.kind()?;
+                count += 1;
+                let read = match (*first.get_or_insert(kind), kind) {
+                    (Kind::String, Kind::String) => not_empty(cursor),
+                    (Kind::Number, Kind::Number) => token(cursor).map(|()| 1),
+                    (Kind::Array, Kind::Array) => token_list(cursor),
+                    (Kind::String | Kind::Number | Kind::Array, other) => Err(BadRequest::new(format!(
+                        "all inputs must be of one kind, but this is {}",
+                        other.name()
+                    ))
+                    .code("invalid_type")),
+                    (_, other) => {
+                        Err(BadRequest::new(format!("expected a string or tokens, got {}", other.name()))
+                            .code("invalid_type"))
+                    }
+                };
+                tokens += read.map_err(|bad| bad.within(&format!("[{index}]")))?;
+                Ok::<(), BadRequest>(())
+            })?;
+            match (count, first) {
+                (0, _) => Err(empty_array()),
+                (_, Some(Kind::Number)) => Ok((1, tokens)),
+                (count, _) => Ok((count, tokens)),
+            }
+        }
+        other => Err(BadRequest::new(format!("expected a string or an array, got {}", other.name()))
+            .code("invalid_type")),
+    }
+}
+
+fn not_empty(cursor: &mut Cursor<'_>) -> Result<u64, BadRequest> {
+    let text = string(cursor)?;
+    if text.raw.is_empty() {
+        return Err(BadRequest::new("an input must not be an empty string").code("invalid_value"));
+    }
+    Ok(text.raw.len() as u64 / 4 + 1)
+}
+
+fn token(cursor: &mut Cursor<'_>) -> Result<(), BadRequest> {
+    expect(cursor, Kind::Number)?;
+    let written = cursor.number()?;
+    written.parse::<u32>().map(drop).map_err(|_| {
+        BadRequest::new(format!("`{written}` is not a token; tokens are whole numbers")).code("invalid_type")
+    })
+}
+
+fn token_list(cursor: &mut Cursor<'_>) -> Result<u64, BadRequest> {
+    let mut count = 0;
+    cursor.items(|cursor, index| {
+        count += 1;
+        token(cursor).map_err(|bad| bad.within(&format!("[{index}]")))
+    })?;
+    if count == 0 { Err(empty_array()) } else { Ok(count) }
+}
+
+fn params(envelope: &Envelope, without: &[&str]) -> Vec<String> {
+    envelope.keys().filter(|key| !without.contains(key)).map(str::to_owned).collect()
+}
+
+/// The effort asked for: `reasoning_effort`, or the objects that other providers read it from.
+fn effort(envelope: &Envelope) -> Effort {
+    if let Some(value) = present(envelope, "reasoning_effort") {
+        return effort_of_word(value.trim_matches('"'));
+    }
+    for (object, member) in [("reasoning", "effort"), ("thinking", "type")] {
+        let mut found = Effort::Unsaid;
+        if let Some(value) = present(envelope, object) {
+            // Not a standard parameter: whatever does not read as one says nothing.
+            let _read = Cursor::new(value).fields(|cursor, name| {
+                if name.is(member) && cursor.kind()? == Kind::String {
+                    found = effort_of_word(&cursor.string()?.decode());
+                }
+                Ok::<(), crate::json::Syntax>(())
+            });
+        }
+        if found != Effort::Unsaid {
+            return found;
+        }
+    }
+    Effort::Unsaid
+}
+
+fn effort_of_word(word: &str) -> Effort {
+    match word {
+        "minimal" | "low" => Effort::Low,
+        "medium" | "enabled" => Effort::Medium,
+        "high" | "xhigh" | "max" => Effort::High,
+        _ => Effort::Unsaid,
+    }
+}

@@ -1,0 +1,291 @@
+//! When to come back: the many ways in which providers say it.
+
+use std::time::Duration;
+
+use hr_core::time::Millis;
+use serde_json::Value;
+
+/// The longest wait that is believed. What lasts longer is asked again after this, so that a wrong hint
+/// never benches a key for good.
+pub const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How deep a body is searched for a hint.
+const SEARCH_DEPTH: usize = 8;
+
+/// Buckets that are reported as `x-ratelimit-remaining-<bucket>` with `x-ratelimit-reset-<bucket>`.
+const BUCKETS: &[&str] = &[
+    "requests",
+    "tokens",
+    "project-tokens",
+    "requests-minute",
+    "requests-hour",
+    "requests-day",
+    "tokens-minute",
+    "tokens-hour",
+    "tokens-day",
+];
+
+/// Buckets that are reported as `anthropic-ratelimit-<bucket>-remaining` with `-reset`: the header family of
+/// the Messages dialect, which compatible endpoints send too.
+const PREFIXED_BUCKETS: &[&str] = &["requests", "tokens", "input-tokens", "output-tokens"];
+
+/// The hint in the headers: milliseconds first, then seconds or a date, then the reset of a bucket that is
+/// empty.
+pub(crate) fn in_headers(header: &dyn Fn(&str) -> Option<&str>, now: Millis) -> Option<Duration> {
+    let milliseconds = header("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
+    milliseconds
+        .and_then(|value| wait(value / 1000.0))
+        .or_else(|| header("retry-after").and_then(|value| instant_or_wait(value, now)))
+        .or_else(|| empty_bucket(header, now))
+        .map(bounded)
+}
+
+/// The hint in a JSON body, by the name of its field.
+pub(crate) fn in_body(body: &Value, now: Millis) -> Option<Duration> {
+    search(body, now, SEARCH_DEPTH).map(bounded)
+}
+
+/// The hint in prose, in lower case: only after words that announce it.
+pub(crate) fn in_prose(words: &str) -> Option<Duration> {
+    const ANCHORS: &[&str] =
+        &["try again in ", "retry in ", "try again after ", "retry after ", "retrying in "];
+    ANCHORS
+        .iter()
+        .find_map(|anchor| {
+            let at = words.find(anchor)?;
+            duration(words[at + anchor.len()..].trim_start())
+        })
+        .map(bounded)
+}
+
+fn bounded(wait: Duration) -> Duration {
+    wait.min(LONGEST_HINT)
+}
+
+/// Seconds as a duration; negative ones and nonsense are no hint.
+fn wait(seconds: f64) -> Option<Duration> {
+    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_HINT))
+}
+
+fn empty_bucket(header: &dyn Fn(&str) -> Option<&str>, now: Millis) -> Option<Duration> {
+    let plain = std::iter::once((String::from("x-ratelimit-remaining"), String::from("x-ratelimit-reset")));
+    let named = BUCKETS
+        .iter()
+        .map(|bucket| (format!("x-ratelimit-remaining-{bucket}"), format!("x-ratelimit-reset-{bucket}")));
+    let prefixed = PREFIXED_BUCKETS.iter().map(|bucket| {
+        (format!("anthropic-ratelimit-{bucket}-remaining"), format!("anthropic-ratelimit-{bucket}-reset"))
+    });
+    plain
+        .chain(named)
+        .chain(prefixed)
+        .filter(|(remaining, _)| {
+            header(remaining)
+                .and_then(|value| value.trim().parse::<f64>().ok())
+                .is_some_and(|left| left <= 0.0)
+        })
+        .filter_map(|(_, reset)| header(&reset).and_then(|value| instant_or_wait(value, now)))
+        .max()
+}
+
+fn search(value: &Value, now: Millis, depth: usize) -> Option<Duration> {
+    let depth = depth.checked_sub(1)?;
+    match value {
+        Value::Array(items) => items.iter().find_map(|item| search(item, now, depth)),
+        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+            let found = match key.to_ascii_lowercase().as_str() {
+                "retry_after_ms" => value.as_f64().and_then(|ms| wait(ms / 1000.0)),
+                "retrydelay"
+                | "retry_after"
+                | "retryafter"
+                | "retry-after"
+                | "retry_after_seconds"
+                | "resets_in_seconds"
+                | "resets_at"
+                | "x-ratelimit-reset" => match value {
+                    Value::String(text) => instant_or_wait(text, now),
+                    Value::Number(number) => number.as_f64().and_then(|number| by_magnitude(number, now)),
+                    _ => None,
+                },
+                _ => None,
+            };
+            found.or_else(|| search(value, now, depth))
+        }),
+        _ => None,
+    }
+}
+
+/// A number of seconds, an instant, a duration with units, or a date.
+fn instant_or_wait(text: &str, now: Millis) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(number) = text.parse::<f64>() {
+        return by_magnitude(number, now);
+    }
+    if let Some(wait) = duration(&text.to_ascii_lowercase()) {
+        return Some(wait);
+    }
+    let instant = rfc3339(text).or_else(|| http_date(text))?;
+    Some(now.until(instant))
+}
+
+/// Large numbers are instants, in milliseconds or seconds; small ones are seconds from now.
+fn by_magnitude(number: f64, now: Millis) -> Option<Duration> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "large and positive by the guard"
+    )]
+    let until = |milliseconds: f64| Some(now.until(Millis(milliseconds as u64)));
+    match number {
+        _ if number > 1e12 => until(number),
+        _ if number > 1e9 => until(number * 1000.0),
+        _ => wait(number),
+    }
+}
+
+/// `1h2m3.5s`, `370ms`, `38.2s`, `6 minutes`, `1 hour 5 min`: numbers with units, as far as they go.
+fn duration(text: &str) -> Option<Duration> {
+    let mut seconds = 0.0;
+    let mut found = false;
+    let mut rest = text;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let Ok(number) = rest[..digits].trim_end_matches('.').parse::<f64>() else { break };
+        let after = rest[digits..].trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let unit = match &after[..letters] {
+            "ms" | "millisecond" | "milliseconds" => 0.001,
+            "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+            "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+            "d" | "day" | "days" => 86_400.0,
+            _ => break,
+        };
+        seconds += number * unit;
+        found = true;
+        rest = after[letters..].trim_start().trim_start_matches("and ");
+    }
+    found.then(|| wait(seconds)).flatten()
+}
+
+/// `2026-12-01T00:00:00Z`, with or without a fraction or an offset.
+fn rfc3339(text: &str) -> Option<Millis> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
+    if !separators.iter().all(|(at, byte)| text.as_bytes().get(*at) == Some(byte)) {
+        return None;
+    }
+    let seconds = instant(
+        [number(0..4)?, number(5..7)?, number(8..10)?],
+        [number(11..13)?, number(14..16)?, number(17..19)?],
+    )?;
+    let zone = text[19..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let offset = match zone.as_bytes() {
+        [sign @ (b'+' | b'-'), ..] => {
+            let hours = zone.get(1..3)?.parse::<i64>().ok()?;
+            let minutes = zone.get(4..6)?.parse::<i64>().ok()?;
+            (hours * 3600 + minutes * 60) * if *sign == b'-' { -1 } else { 1 }
+        }
+        _ => 0,
+    };
+    millis(seconds - offset)
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(text: &str) -> Option<Millis> {
+    const MONTHS: [&str; 12] =
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    let (_, date) = text.split_once(", ")?;
+    let mut words = date.split([' ', '-']);
+    let day = words.next()?.parse().ok()?;
+    let month = words.next()?.to_ascii_lowercase();
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let year = words.next()?.parse().ok()?;
+    let mut clock = words.next()?.split(':').map(|part| part.parse::<i64>().ok());
+    let time = [clock.next()??, clock.next()??, clock.next()??];
+    millis(instant([year, month, day], time)?)
+}
+
+/// Seconds since the epoch of a moment in UTC.
+fn instant([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Option<i64> {
+    let sound = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..=60).contains(&second);
+    if !sound {
+        return None;
+    }
+    // Days of the civil calendar, with years that begin in March so that the leap day comes last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+fn millis(seconds: i64) -> Option<Millis> {
+    u64::try_from(seconds).ok().map(|seconds| Millis(seconds.saturating_mul(1000)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = Millis(1_788_800_000_000);
+
+    fn header_hint(name: &'static str, value: &'static str) -> Option<f64> {
+        in_headers(&|asked| (asked == name).then_some(value), NOW).map(|wait| wait.as_secs_f64())
+    }
+
+    #[test]
+    fn retry_after_is_read_in_all_its_forms() {
+        assert_eq!(header_hint("retry-after-ms", "250"), Some(0.25));
+        assert_eq!(header_hint("retry-after", "30"), Some(30.0));
+        assert_eq!(header_hint("retry-after", "1.5"), Some(1.5));
+        assert_eq!(header_hint("retry-after", "-5"), None);
+        assert_eq!(header_hint("retry-after", "99999999999"), Some(86_400.0));
+        assert_eq!(
+            header_hint("retry-after", "Mon, 07 Sep 2026 13:35:00 GMT"),
+            Some(1_788_788_100.0 - 1_788_788_100.0)
+        );
+        assert_eq!(header_hint("retry-after", "Mon, 07 Sep 2026 16:54:20 GMT"), Some(60.0));
+        assert_eq!(header_hint("retry-after", "soon"), None);
+    }
+
+    #[test]
+    fn durations_and_dates_are_read() {
+        let seconds = |text| duration(text).map(|wait| wait.as_secs_f64());
+        assert_eq!(seconds("2m59.56s"), Some(179.56));
+        assert_eq!(seconds("370ms"), Some(0.37));
+        assert_eq!(seconds("1h2m3.5s"), Some(3723.5));
+        assert_eq!(seconds("6 minutes and 5 seconds."), Some(365.0));
+        assert_eq!(seconds("12 elephants"), None);
+        assert_eq!(rfc3339("1970-01-02T00:00:00Z"), Some(Millis(86_400_000)));
+        assert_eq!(rfc3339("1970-01-02T01:00:00.5+01:00"), Some(Millis(86_400_000)));
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Millis(784_111_777_000)));
+    }
+
+    #[test]
+    fn only_an_empty_bucket_speaks() {
+        let header = |name: &str| -> Option<&str> {
+            match name {
+            "x-ratelimit-remaining-requests" => Some("0"),
+            "x-ratelimit-reset-requests" => Some("2m59.56s"),
+            "x-ratelimit-remaining-tokens" => Some("77"),
+            "x-ratelimit-reset-tokens" => Some("9h"),
+            _ => None,
+            }
+        };
+        assert_eq!(in_headers(&header, NOW), Some(Duration::from_millis(179_560)));
+    }
+
+    #[test]
+    fn prose_needs_its_anchor_and_its_unit() {
+        assert_eq!(
+            in_prose("please try again in 23m51.216s. need more?"),
+            Some(Duration::from_millis(1_431_216))
+        );
+        assert_eq!(in_prose("limit 20, please retry in 37.5s."), Some(Duration::from_millis(37_500)));
+        assert_eq!(in_prose("try again in 5 or so"), None);
+        assert_eq!(in_prose("used 30s of compute"), None);
+    }
+}

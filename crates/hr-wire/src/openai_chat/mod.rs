@@ -1,0 +1,33 @@
+//! OpenAI Chat Completions: the dialect that most of the world speaks.
+//!
+//! Native lane, where both ends speak it: [`read_chat`] checks a request and finds its facts, [`prepare`]
+//! makes the few changes a provider needs, [`read_error`], [`read_whole`] and [`Watch`] tell what became of
+//! it while the bytes pass untouched.
+//!
+//! Translated lane: [`request`], [`reply`] and [`stream`] go to the hub and back, over the wire shapes in
+//! [`types`]. [`error`] holds the words for the caller.
+
+mod check;
+mod classify;
+mod difficulty;
+pub mod error;
+mod facts;
+mod glance;
+mod hint;
+mod messages;
+mod prepare;
+mod quirk;
+pub mod stream;
+mod tools;
+mod watch;
+mod whole;
+mod wording;
+
+pub use classify::{MAX_ERROR_BODY, read_error};
+pub use difficulty::difficulty;
+pub use error::{Refusal, encode_error_event, kind_of_status, refuse};
+pub use facts::{ChatFacts, EmbedFacts, TOKENS_OF_AN_IMAGE, read_chat, read_embeddings};
+pub use hint::LONGEST_HINT;
+pub use prepare::{Outgoing, Prepared, prepare, prepare_embeddings};
+pub use quirk::{quirk_exists, quirk_names};
+pub use whole::{Whole, read_embedding, read_whole};

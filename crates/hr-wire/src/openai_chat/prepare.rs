@@ -1,0 +1,144 @@
+//! The native lane's request: the caller's bytes with the few changes that a provider needs.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use hr_core::catalog::Quirks;
+
+use super::quirk::{self, Workbench};
+use crate::envelope::{Draft, Envelope};
+use crate::hub::Loss;
+use crate::json::quoted;
+
+/// What one attempt sends where.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The model's id at the provider.
+    pub model: &'a str,
+    /// How the provider deviates.
+    pub quirks: &'a Quirks,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether the caller asked for usage in the stream.
+    pub caller_wants_usage: bool,
+    /// The most tokens of an answer that may be asked for.
+    pub max_output_cap: Option<u64>,
+    /// Tokens added to the caller's limit for reasoning, before the cap.
+    pub reasoning_reserve: u64,
+}
+
+/// A request ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Its body.
+    pub body: Bytes,
+    /// Whether it asks for usage in the stream.
+    pub asked_for_usage: bool,
+    /// What the caller sent and the provider does not get.
+    pub losses: Vec<Loss>,
+}
+
+/// The fields that limit the answer.
+const OUTPUT_LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+/// Makes the request of a chat attempt.
+#[must_use]
+pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
+    let mut draft = envelope.draft();
+    let mut losses = Vec::new();
+    draft.set("model", quoted(outgoing.model));
+    let mut asked_for_usage = false;
+    if outgoing.stream {
+        asked_for_usage = !outgoing.quirks.drop.iter().any(|name| name == "stream_options");
+        if asked_for_usage && !outgoing.caller_wants_usage {
+            ask_for_usage(&mut draft);
+        }
+    }
+    limit_output(&mut draft, outgoing);
+    let mut bench = Workbench::new(draft);
+    for name in &outgoing.quirks.functions {
+        quirk::apply(name, &mut bench, &mut losses);
+    }
+    let mut draft = bench.finish();
+    apply(&mut draft, outgoing.quirks, &mut losses);
+    Prepared { body: draft.finish(), asked_for_usage, losses }
+}
+
+/// Makes the request of an embeddings attempt.
+#[must_use]
+pub fn prepare_embeddings(envelope: &Envelope, model: &str, quirks: &Quirks) -> Bytes {
+    let mut draft = envelope.draft();
+    draft.set("model", quoted(model));
+    apply(&mut draft, quirks, &mut Vec::new());
+    draft.finish()
+}
+
+/// Adds `include_usage` to the stream options, whatever else is in them.
+fn ask_for_usage(draft: &mut Draft<'_>) {
+    let options = match draft.get("stream_options") {
+        None | Some("null") => r#"{"include_usage":true}"#.to_owned(),
+        Some(options) => match Envelope::read(Bytes::copy_from_slice(options.as_bytes())) {
+            Ok(inner) => {
+                let mut inner = inner.draft();
+                inner.set("include_usage", "true");
+                String::from_utf8_lossy(&inner.finish()).into_owned()
+            }
+            // The facts were read from it before, so it is an object; were it not, the provider would say so.
+            Err(_) => return,
+        },
+    };
+    draft.set("stream_options", options);
+}
+
+/// Adds the reserve and applies the cap. A body without a limit stays without one: providers have their own.
+fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) {
+    if outgoing.reasoning_reserve == 0 && outgoing.max_output_cap.is_none() {
+        return;
+    }
+    for limit in OUTPUT_LIMITS {
+        let Some(asked) = draft.get(limit).and_then(|value| value.parse::<u64>().ok()) else { continue };
+        let wanted =
+            asked.saturating_add(outgoing.reasoning_reserve).min(outgoing.max_output_cap.unwrap_or(u64::MAX));
+        if wanted != asked {
+            draft.set(limit, wanted.to_string());
+        }
+    }
+}
+
+/// The four verbs: drop, rename, clamp, force.
+fn apply(draft: &mut Draft<'_>, quirks: &Quirks, losses: &mut Vec<Loss>) {
+    for name in &quirks.drop {
+        let meant_something = draft.get(name).is_some_and(|value| value != "null");
+        if draft.remove(name) && meant_something && name != "stream_options" {
+            losses.push(Loss::dropped(name));
+        }
+    }
+    for (from, to) in &quirks.rename {
+        draft.rename(from, to);
+    }
+    for (name, low, high) in &quirks.clamp {
+        let Some(value) = draft.get(name).and_then(|value| value.parse::<f64>().ok()) else { continue };
+        // Bounds come from a file, so they may be the wrong way round; `clamp` would panic.
+        let kept = value.max(*low).min(*high);
+        if kept != value {
+            draft.set(name, number(kept));
+            losses.push(Loss::changed(name, format!("`{value}` became `{kept}`")));
+        }
+    }
+    for (name, value) in &quirks.force {
+        let wanted = value.to_string();
+        let before = draft.get(name).map(|old| Cow::from(old.to_owned()));
+        if before.as_deref() == Some(wanted.as_str()) {
+            continue;
+        }
+        if before.is_some_and(|old| old != "null") {
+            losses.push(Loss::changed(name, format!("became `{wanted}`")));
+        }
+        draft.set(name, wanted);
+    }
+}
+
+/// A number as JSON: whole ones without a decimal point, since token limits must be integers.
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 && value.abs() < 9e15 { format!("{value:.0}") } else { value.to_string() }
+}

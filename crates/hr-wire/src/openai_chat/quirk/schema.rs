@@ -1,0 +1,207 @@
+//! Quirks of JSON schemas in tools and in the response format.
+
+use serde_json::{Map, Value, json};
+
+use super::Workbench;
+use crate::hub::Loss;
+
+/// Schema words that the OpenAPI subset does not have, and that only narrow or describe.
+const NOT_IN_OPENAPI: &[&str] = &[
+    "$schema",
+    "$id",
+    "$ref",
+    "$defs",
+    "$comment",
+    "definitions",
+    "additionalProperties",
+    "patternProperties",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "if",
+    "then",
+    "else",
+    "not",
+    "prefixItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "propertyNames",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "examples",
+    "readOnly",
+    "writeOnly",
+    "deprecated",
+    "uniqueItems",
+    "multipleOf",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "contentEncoding",
+    "contentMediaType",
+    "contentSchema",
+];
+
+/// How often a reference is followed into itself before it is cut: recursion cannot be said in the subset.
+const REFERENCE_DEPTH: usize = 4;
+
+/// `additionalProperties` and `$schema` are taken out of the parameters of tools.
+pub(super) fn strip_schema_keys(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
+    if bench.mentions("tools", &["additionalProperties", "$schema"]) {
+        bench.change("tools", |tools| each_schema(tools, &mut strip));
+    }
+    if bench.mentions("response_format", &["$schema"]) {
+        bench.change("response_format", |format| {
+            let schema = format.pointer_mut("/json_schema/schema").and_then(Value::as_object_mut);
+            schema.is_some_and(|schema| schema.remove("$schema").is_some())
+        });
+    }
+}
+
+fn strip(schema: &mut Value) -> bool {
+    let Some(object) = schema.as_object_mut() else { return false };
+    let before = object.len();
+    object.retain(|key, _| key != "additionalProperties" && key != "$schema");
+    let changed = object.len() != before;
+    each_child(object, &mut strip) | changed
+}
+
+/// The parameters of tools are brought to the subset of JSON Schema that OpenAPI 3.0 knows.
+pub(super) fn openapi_schema_subset(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
+    let changed = bench.change("tools", |tools| {
+        each_schema(tools, &mut |schema| {
+            let root = schema.clone();
+            let narrowed = subset(schema, &root, REFERENCE_DEPTH);
+            let changed = narrowed != *schema;
+            *schema = narrowed;
+            changed
+        })
+    });
+    if changed {
+        losses.push(Loss::changed("tools", "schemas were simplified"));
+    }
+}
+
+/// Applies `change` to the parameters of each function.
+fn each_schema(tools: &mut Value, change: &mut impl FnMut(&mut Value) -> bool) -> bool {
+    let schemas = tools
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter_map(|tool| tool.get_mut("function")?.get_mut("parameters"));
+    schemas.fold(false, |changed, schema| change(schema) | changed)
+}
+
+/// Applies `change` to the schemas right below this one. Names of properties are not schema words.
+fn each_child(schema: &mut Map<String, Value>, change: &mut dyn FnMut(&mut Value) -> bool) -> bool {
+    let mut changed = false;
+    for (key, value) in schema.iter_mut() {
+        match (key.as_str(), value) {
+            ("properties" | "$defs" | "definitions" | "patternProperties", Value::Object(children)) => {
+                changed = children.values_mut().fold(changed, |changed, child| change(child) | changed);
+            }
+            ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(children)) => {
+                changed = children.iter_mut().fold(changed, |changed, child| change(child) | changed);
+            }
+            ("items" | "not" | "if" | "then" | "else" | "contains", child @ Value::Object(_)) => {
+                changed |= change(child)
+            }
+            _ => {}
+        }
+    }
+    changed
+}
+
+/// The schema in the subset: references inlined, `const` as `enum`, `oneOf` as `anyOf`, `null` as
+/// `nullable`, the rest of what is unknown taken out.
+fn subset(schema: &Value, root: &Value, references: usize) -> Value {
+    let Some(object) = schema.as_object() else { return schema.clone() };
+    if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return match (target, references) {
+            (Some(target), 1..) => subset(target, root, references - 1),
+            _ => json!({"type": "object"}),
+        };
+    }
+    let mut out = Map::new();
+    for (key, value) in object {
+        match key.as_str() {
+            known if NOT_IN_OPENAPI.contains(&known) || known.starts_with("x-") => {}
+            "const" => {
+                out.insert("enum".into(), json!([value]));
+            }
+            "type" => set_type(&mut out, value),
+            "properties" => {
+                let children = value.as_object().into_iter().flatten();
+                let children: Map<_, _> =
+                    children.map(|(name, child)| (name.clone(), subset(child, root, references))).collect();
+                out.insert("properties".into(), Value::Object(children));
+            }
+            "items" => {
+                out.insert("items".into(), subset(value, root, references));
+            }
+            "anyOf" | "oneOf" => set_branches(&mut out, value, root, references),
+            "allOf" => {
+                for branch in value.as_array().into_iter().flatten() {
+                    merge(&mut out, subset(branch, root, references));
+                }
+            }
+            _ => {
+                out.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    Value::Object(out)
+}
+
+fn set_type(out: &mut Map<String, Value>, kind: &Value) {
+    let Some(kinds) = kind.as_array() else {
+        out.insert("type".into(), kind.clone());
+        return;
+    };
+    let mut others = kinds.iter().filter(|kind| *kind != "null");
+    if kinds.iter().any(|kind| kind == "null") {
+        out.insert("nullable".into(), true.into());
+    }
+    match (others.next(), others.next()) {
+        (Some(only), None) => {
+            out.insert("type".into(), only.clone());
+        }
+        (None, _) => {}
+        _ => {
+            let branches =
+                kinds.iter().filter(|kind| *kind != "null").map(|kind| json!({"type": kind})).collect();
+            out.insert("anyOf".into(), Value::Array(branches));
+        }
+    }
+}
+
+fn set_branches(out: &mut Map<String, Value>, branches: &Value, root: &Value, references: usize) {
+    let (nulls, others): (Vec<_>, Vec<_>) =
+        branches.as_array().into_iter().flatten().partition(|branch| branch["type"] == "null");
+    if !nulls.is_empty() {
+        out.insert("nullable".into(), true.into());
+    }
+    let mut others: Vec<Value> = others.into_iter().map(|branch| subset(branch, root, references)).collect();
+    match others.len() {
+        1 => merge(out, others.remove(0)),
+        _ => {
+            out.insert("anyOf".into(), Value::Array(others));
+        }
+    }
+}
+
+/// Adds the words of `other`; properties and required names are united.
+fn merge(out: &mut Map<String, Value>, other: Value) {
+    let Value::Object(other) = other else { return };
+    for (key, value) in other {
+        match (out.get_mut(&key), value) {
+            (Some(Value::Object(have)), Value::Object(more)) => have.extend(more),
+            (Some(Value::Array(have)), Value::Array(more)) => have.extend(more),
+            (Some(_), _) => {}
+            (None, value) => {
+                out.insert(key, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Streams of this dialect.
+
+pub use super::watch::{Watch, WatchOptions};

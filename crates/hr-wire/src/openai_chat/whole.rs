@@ -1,0 +1,103 @@
+//! Replies that come in one piece.
+
+use hr_core::failure::{Failure, FailureKind};
+use hr_core::usage::Usage;
+
+use super::classify::read_inner_error;
+use super::glance::Glance;
+use crate::hub::{Finish, FinishKind};
+use crate::json::{Cursor, Kind, Syntax};
+
+/// What there is to know of a whole reply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Whole {
+    /// What it cost, as reported.
+    pub usage: Usage,
+    /// Why it ended.
+    pub finish: Option<Finish>,
+    /// The model that answered, as the provider names it.
+    pub model: Option<String>,
+}
+
+/// Reads the body of a 200 to a chat request: an answer, or the failure that it really is.
+pub fn read_whole(body: &[u8]) -> Result<Whole, Failure> {
+    let text = readable(body)?;
+    let glance = Glance::at(text, "message", true).map_err(|syntax| nonsense(text, syntax))?;
+    if glance.error || (glance.choices.is_none() && glance.usage.is_none()) {
+        return Err(read_inner_error(body));
+    }
+    let reason = glance.finish.as_ref();
+    // A model that was cut off while it reasoned did answer, as far as it came.
+    let cut_while_reasoning =
+        glance.reasoning && reason.is_some_and(|finish| finish.kind() == FinishKind::Length);
+    if glance.has_answer() || cut_while_reasoning {
+        return Ok(Whole {
+            usage: glance.usage.unwrap_or_default(),
+            finish: glance.finish,
+            model: glance.model,
+        });
+    }
+    Err(no_answer(reason))
+}
+
+/// Reads the body of a 200 to an embeddings request: what it cost, or the failure that it really is.
+pub fn read_embedding(body: &[u8]) -> Result<Usage, Failure> {
+    let text = readable(body)?;
+    let mut usage = Usage::default();
+    let mut vectors = None;
+    let mut cursor = Cursor::new(text);
+    let read = cursor.fields(|cursor, name| {
+        match (name.raw, cursor.kind()?) {
+            ("data", Kind::Array) => {
+                let mut count = 0;
+                cursor.items(|_, index| {
+                    count = index + 1;
+                    Ok::<(), Syntax>(())
+                })?;
+                vectors = Some(count);
+            }
+            ("usage", Kind::Object) => usage = super::glance::usage(cursor)?,
+            _ => {}
+        }
+        Ok::<(), Syntax>(())
+    });
+    read.and_then(|()| cursor.end()).map_err(|syntax| nonsense(text, syntax))?;
+    match vectors {
+        None => Err(read_inner_error(body)),
+        Some(0) => Err(Failure::new(FailureKind::Empty, "the answer holds no vector").status(200)),
+        Some(_) => Ok(usage),
+    }
+}
+
+/// The failure of an answer without content that ended for this reason.
+pub(super) fn no_answer(finish: Option<&Finish>) -> Failure {
+    match finish {
+        Some(finish) if finish.kind() == FinishKind::ContentFilter => {
+            Failure::new(FailureKind::ContentRefused, "the provider's content filter withheld the answer")
+                .status(200)
+        }
+        Some(finish) => {
+            let words = format!("the answer is empty and ends with `{}`", finish.raw());
+            Failure::new(FailureKind::Empty, words).status(200)
+        }
+        None => Failure::new(FailureKind::Empty, "the answer is empty").status(200),
+    }
+}
+
+fn readable(body: &[u8]) -> Result<&str, Failure> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let malformed = |words: &str| Err(Failure::new(FailureKind::Malformed, words).status(200));
+    let Ok(text) = std::str::from_utf8(body) else { return malformed("the answer is not UTF-8") };
+    let text = text.trim_ascii();
+    match text.as_bytes().first() {
+        None => Err(Failure::new(FailureKind::Empty, "the answer has no body").status(200)),
+        Some(b'<') => malformed("the answer is a page of HTML"),
+        _ => Ok(text),
+    }
+}
+
+fn nonsense(text: &str, syntax: Syntax) -> Failure {
+    let head: String = text.chars().take(120).collect();
+    let words = format!("the answer is not JSON: {} at byte {} of `{head}`", syntax.what, syntax.at);
+    Failure::new(FailureKind::Malformed, words).status(200)
+}

@@ -23,14 +23,15 @@ python)
     python3 -m venv "$folder/python"
     # Wheels only: building llama.cpp from source would take longer than all tests together.
     "$folder/python/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-        --retries 2 --timeout 30 --requirement "$here/requirements.txt"
+        --retries 1 --timeout 15 --requirement "$here/requirements.txt"
     done_with "$here/requirements.txt"
     ;;
 node)
     ready "$here/package-lock.json" && exit 0
     mkdir -p "$folder/node"
     cp "$here/package.json" "$here/package-lock.json" "$folder/node/"
-    (cd "$folder/node" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+    (cd "$folder/node" && npm ci --loglevel error --no-audit --no-fund --ignore-scripts \
+        --fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-timeout 15000 >/dev/null)
     done_with "$here/package-lock.json"
     ;;
 *)

@@ -306,7 +306,7 @@ fn prepare(part: &str, programs: &[&str]) -> Result<PathBuf, String> {
     Ok(folder.join(part))
 }
 
-/// Runs a program to its end; what it said last when it fails.
+/// Runs a program to its end; the line that tells most when it fails.
 fn run(program: impl AsRef<OsStr>, arguments: &[&OsStr]) -> Result<(), String> {
     let output =
         std::process::Command::new(program).args(arguments).output().map_err(|error| error.to_string())?;
@@ -314,7 +314,8 @@ fn run(program: impl AsRef<OsStr>, arguments: &[&OsStr]) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(said.trim().lines().next_back().unwrap_or("no reason given").to_owned())
+    let telling = said.lines().find(|line| line.to_lowercase().contains("error"));
+    Err(telling.or(said.lines().next_back()).unwrap_or("no reason given").to_owned())
 }
 
 /// The folder of the scripts.

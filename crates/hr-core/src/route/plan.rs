@@ -27,11 +27,11 @@ impl Candidate {
 }
 
 /// Somebody to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Choice {
     /// Who.
     pub candidate: Candidate,
-    /// It is failing, as far as is known, or has failed this request: asking it costs of the small budget.
+    /// It is failing, as far as is known, or has failed this very request: asking it costs of a small budget.
     pub known_bad: bool,
     /// Why it stands where it stands.
     pub terms: Terms,
@@ -103,8 +103,6 @@ struct Reserve {
     behind_breaker: Vec<Choice>,
     /// Failing lately, and behind an open breaker.
     suspects_behind_breaker: Vec<Choice>,
-    /// Tried by this request.
-    repeats: Vec<Choice>,
 }
 
 impl<'a> Planner<'a> {
@@ -272,22 +270,21 @@ impl<'a> Planner<'a> {
                 self.plan.exclusions.push(exclusion.model(group.model).key(key));
                 continue;
             }
-            let suspect = pair.is_some_and(|pair| pair.suspect.holds(self.now));
-            let repeat = memory == Memory::Repeatable;
+            let failing = pair.is_some_and(|pair| pair.suspect.holds(self.now));
+            let suspect = failing || memory == Memory::Forgiven;
             let choice = Choice {
                 candidate,
-                known_bad: suspect || repeat || shut,
+                known_bad: suspect || shut,
                 terms: group.terms,
                 last_resort: shut,
                 prompt: self.ask.prompt_tokens,
                 output: group.output,
             };
-            let place = match (repeat, shut, suspect) {
-                (true, ..) => &mut reserve.repeats,
-                (_, true, true) => &mut reserve.suspects_behind_breaker,
-                (_, true, false) => &mut reserve.behind_breaker,
-                (_, false, true) => &mut reserve.suspects,
-                (_, false, false) => &mut self.plan.choices,
+            let place = match (shut, suspect) {
+                (true, true) => &mut reserve.suspects_behind_breaker,
+                (true, false) => &mut reserve.behind_breaker,
+                (false, true) => &mut reserve.suspects,
+                (false, false) => &mut self.plan.choices,
             };
             place.push(choice);
         }
@@ -315,7 +312,6 @@ impl<'a> Planner<'a> {
         if self.plan.choices.is_empty() {
             self.plan.choices.append(&mut reserve.behind_breaker);
             self.plan.choices.append(&mut reserve.suspects_behind_breaker);
-            self.plan.choices.append(&mut reserve.repeats);
             return;
         }
         let mut shut: Vec<usize> = reserve
@@ -329,10 +325,6 @@ impl<'a> Planner<'a> {
         for member in shut {
             let provider = &slots.providers[roster.slots[member].provider];
             self.plan.exclusions.push(Exclusion::breaker(member, provider, self.now));
-        }
-        for Choice { candidate, .. } in reserve.repeats {
-            let exclusion = Exclusion::new(candidate.member, Gate::Tried);
-            self.plan.exclusions.push(exclusion.model(candidate.model).key(candidate.key));
         }
     }
 

@@ -9,9 +9,6 @@ use crate::failure::{FailureKind, Scope};
 /// The shortest rest: a provider that says "retry after 0" is still given this.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
 
-/// How often one request may come back to a candidate that failed it in a passing way.
-pub const MAX_REPEATS: usize = 1;
-
 /// What has worked within this time is not believed to be gone for everybody; see [`Rule::doubted`].
 pub const PROVEN_WITHIN: Duration = minutes(10);
 
@@ -55,7 +52,8 @@ pub struct Rule {
     pub stated_cap: Duration,
     /// Whether it counts against the provider's circuit breaker.
     pub breaker: bool,
-    /// Whether the same candidate may be asked again within the request, when nobody else is left.
+    /// Whether the same candidate may be asked again within the request, when nobody else is left and a
+    /// moment has passed; see [`super::Tried::forgive_passing`].
     pub repeat: bool,
     /// Whether a claim about a whole model or provider is held against this candidate alone while the
     /// whole has proved itself within [`PROVEN_WITHIN`].

@@ -37,7 +37,8 @@ pub struct MemberState {
 #[derive(Serialize, Clone, Copy, Debug, PartialEq)]
 pub struct BreakerState {
     /// What it lets through.
-    pub state: BreakerPhase,
+    #[serde(rename = "state")]
+    pub phase: BreakerPhase,
     /// Until when it is open.
     pub until: Option<Millis>,
     /// Failures among the last results.
@@ -89,7 +90,7 @@ fn member_state(now: Millis, member: &Member, own: &MemberSlots, provider: &Prov
         cooling_until: rest.map(|(until, _)| until),
         because: rest.map(|(_, because)| because),
         breaker: BreakerState {
-            state: provider.breaker.phase(now),
+            phase: provider.breaker.phase(now),
             until: provider.breaker.open_until(now),
             recent_failures: provider.breaker.recent_failures(),
         },

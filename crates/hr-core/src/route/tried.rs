@@ -1,6 +1,6 @@
 //! What one request has learned from its own attempts.
 
-use super::policy::{Consequence, MAX_REPEATS, Rule};
+use super::policy::{Consequence, Rule};
 use super::{Candidate, Roster};
 use crate::failure::{Failure, FailureKind, Scope};
 
@@ -18,6 +18,8 @@ struct Attempt {
     kind: FailureKind,
     scope: Option<Scope>,
     param: Option<String>,
+    /// Whether the candidate may be asked once more in spite of it.
+    forgiven: bool,
 }
 
 /// What a request's own attempts say of a candidate.
@@ -25,8 +27,8 @@ struct Attempt {
 pub(super) enum Memory {
     /// It was not tried.
     Fresh,
-    /// It failed in a way that may pass, and may be asked again when nobody else is left.
-    Repeatable,
+    /// It failed, and may be asked again.
+    Forgiven,
     /// It is not asked again.
     Spent(FailureKind),
 }
@@ -43,6 +45,7 @@ impl Tried {
             kind: failure.kind,
             scope: failure.scope,
             param: failure.param.clone(),
+            forgiven: false,
         });
     }
 
@@ -93,14 +96,20 @@ impl Tried {
         self.attempts.iter().any(|a| a.candidate.member == member && a.candidate.model == model)
     }
 
+    /// Lets those be asked again who failed in a way that may have passed; true when there are any. For when
+    /// nobody else is left, after a moment's wait.
+    pub fn forgive_passing(&mut self) -> bool {
+        let passing = |attempt: &&mut Attempt| !attempt.forgiven && Rule::of(attempt.kind).repeat;
+        let forgiven = self.attempts.iter_mut().filter(passing).map(|attempt| attempt.forgiven = true);
+        forgiven.count() > 0
+    }
+
     /// What is remembered of a candidate.
     pub(super) fn memory(&self, candidate: Candidate) -> Memory {
-        let mut own = self.attempts.iter().filter(|attempt| attempt.candidate == candidate);
-        let Some(last) = own.next_back() else { return Memory::Fresh };
-        if Rule::of(last.kind).repeat && own.count() < MAX_REPEATS {
-            Memory::Repeatable
-        } else {
-            Memory::Spent(last.kind)
+        match self.attempts.iter().rfind(|attempt| attempt.candidate == candidate) {
+            None => Memory::Fresh,
+            Some(Attempt { forgiven: true, .. }) => Memory::Forgiven,
+            Some(attempt) => Memory::Spent(attempt.kind),
         }
     }
 }

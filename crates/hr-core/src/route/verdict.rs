@@ -25,8 +25,8 @@ pub enum Verdict {
     TooLarge,
     /// Everybody lacks something that the request asks for.
     Unservable {
-        /// What is lacking: `tools`, `images`, or the name of a parameter.
-        lacking: Vec<String>,
+        /// What is lacking: `tools`, `images`, or names of parameters, with commas between them.
+        feature: String,
     },
 }
 
@@ -86,7 +86,9 @@ impl Plan {
             Reasons { failing: true, .. } => Verdict::Unavailable { retry_at },
             Reasons { limited: true, .. } => Verdict::RateLimited { retry_at },
             Reasons { too_large: true, .. } => Verdict::TooLarge,
-            Reasons { lacking, .. } if !lacking.is_empty() => Verdict::Unservable { lacking },
+            Reasons { lacking, .. } if !lacking.is_empty() => {
+                Verdict::Unservable { feature: lacking.join(", ") }
+            }
             _ => Verdict::NoProviders,
         }
     }

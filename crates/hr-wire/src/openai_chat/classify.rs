@@ -16,9 +16,9 @@ const MAX_MESSAGE: usize = 2048;
 
 /// Reads an error answer: the catalogue's rows first, then what all providers have in common.
 #[must_use]
-pub fn read_error(
+pub fn read_error<'h>(
     status: u16,
-    headers: &dyn Fn(&str) -> Option<&str>,
+    headers: &dyn Fn(&str) -> Option<&'h str>,
     body: &[u8],
     rows: &[ErrorRow],
     now: Millis,

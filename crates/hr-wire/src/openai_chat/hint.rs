@@ -31,7 +31,7 @@ const PREFIXED_BUCKETS: &[&str] = &["requests", "tokens", "input-tokens", "outpu
 
 /// The hint in the headers: milliseconds first, then seconds or a date, then the reset of a bucket that is
 /// empty.
-pub(crate) fn in_headers(header: &dyn Fn(&str) -> Option<&str>, now: Millis) -> Option<Duration> {
+pub(crate) fn in_headers<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
     let milliseconds = header("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
     milliseconds
         .and_then(|value| wait(value / 1000.0))
@@ -67,7 +67,7 @@ fn wait(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_HINT))
 }
 
-fn empty_bucket(header: &dyn Fn(&str) -> Option<&str>, now: Millis) -> Option<Duration> {
+fn empty_bucket<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
     let plain = std::iter::once((String::from("x-ratelimit-remaining"), String::from("x-ratelimit-reset")));
     let named = BUCKETS
         .iter()
@@ -268,11 +268,11 @@ mod tests {
     fn only_an_empty_bucket_speaks() {
         let header = |name: &str| -> Option<&str> {
             match name {
-            "x-ratelimit-remaining-requests" => Some("0"),
-            "x-ratelimit-reset-requests" => Some("2m59.56s"),
-            "x-ratelimit-remaining-tokens" => Some("77"),
-            "x-ratelimit-reset-tokens" => Some("9h"),
-            _ => None,
+                "x-ratelimit-remaining-requests" => Some("0"),
+                "x-ratelimit-reset-requests" => Some("2m59.56s"),
+                "x-ratelimit-remaining-tokens" => Some("77"),
+                "x-ratelimit-reset-tokens" => Some("9h"),
+                _ => None,
             }
         };
         assert_eq!(in_headers(&header, NOW), Some(Duration::from_millis(179_560)));

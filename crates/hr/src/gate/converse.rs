@@ -32,11 +32,10 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
 /// The preference of the caller.
 const PROFILE: &str = "x-hermes-profile";
 
-/// Calls that one request may spend on candidates that are known to be failing.
-const KNOWN_BAD_BUDGET: u32 = 3;
-/// Calls that one request may spend on candidates that it has tried already.
-const REPEAT_BUDGET: u32 = 2;
-/// The wait before a repeat; doubled for each, and half of it left to chance.
+/// Calls that one request may spend on candidates that are known to be failing, or that have failed it.
+const KNOWN_BAD_BUDGET: u32 = 8;
+
+/// The wait before candidates that have failed a request are asked again; half of it is left to chance.
 const REPEAT_WAIT: Duration = Duration::from_millis(200);
 
 /// What was asked, in the shape of its endpoint.
@@ -146,7 +145,6 @@ pub async fn converse(
         deadline: started.after(live.settings.timeouts.request_deadline),
         tried: Tried::default(),
         known_bad: 0,
-        repeats: 0,
         line: RequestLine::new(id.to_owned(), endpoint(work)),
     };
     let mut last_answer = None;
@@ -192,7 +190,6 @@ struct Journey<'a> {
     deadline: Millis,
     tried: Tried,
     known_bad: u32,
-    repeats: u32,
     line: RequestLine,
 }
 
@@ -249,14 +246,13 @@ impl Journey<'_> {
 
     /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
     async fn may_repeat(&mut self, plan: &Plan) -> bool {
-        let spent = self.repeats >= REPEAT_BUDGET || self.line.attempts >= self.live.settings.max_attempts;
-        if spent || plan.choices.iter().any(|choice| !choice.known_bad) || !self.tried.forgive_passing() {
+        let budget = self.known_bad < KNOWN_BAD_BUDGET && self.line.attempts < self.live.settings.max_attempts;
+        // With a choice left, it was the budget or the time that ended the tries.
+        if !budget || !plan.choices.is_empty() || !self.tried.forgive_passing() {
             return false;
         }
-        let most = REPEAT_WAIT * 2_u32.pow(self.repeats);
         let chance = (self.gate.chance.draw() % 1024) as u32;
-        let wait = most / 2 + most / 2 * chance / 1024;
-        self.repeats += 1;
+        let wait = REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
         if self.gate.clock.now().after(wait) >= self.deadline {
             return false;
         }

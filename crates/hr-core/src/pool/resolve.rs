@@ -1,10 +1,13 @@
 //! Settings, catalogue and credentials put together.
 
-use crate::catalog::{AuthScheme, Catalog, Model, Provider, SpendClass};
+use std::sync::Arc;
+
+use crate::catalog::{AuthScheme, Catalog, Dialect, Model, Provider, SpendClass};
 use crate::credentials::{AuthSource, Collected, collect_keys};
 use crate::problem::{Problem, did_you_mean};
 use crate::secret::{InstallSecret, KeyId};
-use crate::settings::address::OwnAddresses;
+use crate::settings::address::{Address, OwnAddresses};
+use crate::settings::define::provider::EXCLUDE_MODELS;
 use crate::settings::layers::{Layers, Trust};
 use crate::settings::resolve::{BaseUrl, ProviderSettings, Resolved};
 
@@ -70,15 +73,15 @@ struct Gathering<'a> {
 
 impl Gathering<'_> {
     /// The provider as a member, unless it has no key and needs one, or needs none and is not asked for.
-    fn member(&mut self, provider: &std::sync::Arc<Provider>, set: &ProviderSettings) -> Option<Member> {
+    fn member(&mut self, provider: &Arc<Provider>, set: &ProviderSettings) -> Option<Member> {
         let keys = self.keys(provider, set.base_url.as_ref());
         if keys.is_empty() {
             return None;
         }
         let models = self.models(provider, set);
         let base_url = match &set.base_url {
-            Some(base_url) => base_url.address.as_str().to_owned(),
-            None => provider.base_url.clone(),
+            Some(base_url) => full(provider.dialect, base_url.address.as_str()),
+            None => full(provider.dialect, &provider.base_url),
         };
         Some(Member {
             base_url,
@@ -88,7 +91,8 @@ impl Gathering<'_> {
             embed_model: set
                 .embed_model
                 .clone()
-                .or_else(|| provider.embedding.as_ref().map(|embedding| embedding.model.clone())),
+                .or_else(|| provider.embedding.as_ref().map(|embedding| embedding.model.clone()))
+                .filter(|model| !set.excluded.contains(&model.to_lowercase())),
             skip_tokens_over: set.skip_tokens_over.or(provider.skip_tokens_over).filter(|tokens| *tokens > 0),
             max_output_tokens: set
                 .max_output_tokens
@@ -96,7 +100,7 @@ impl Gathering<'_> {
                 .filter(|tokens| *tokens > 0),
             headers: headers(provider, set),
             off: self.off(provider, set.base_url.as_ref()),
-            provider: std::sync::Arc::clone(provider),
+            provider: Arc::clone(provider),
         })
     }
 
@@ -183,7 +187,7 @@ impl Gathering<'_> {
             .map(|id| pool_model(provider, set, id))
             .collect();
         if models.is_empty() && !wanted.is_empty() {
-            let variable = crate::settings::define::provider::EXCLUDE_MODELS.of(provider);
+            let variable = EXCLUDE_MODELS.of(provider);
             let reason =
                 format!("`{variable}` excludes every model of `{}`, so it is never called", provider.id);
             self.warnings.extend(self.layers.get(&variable).map(|found| found.problem(reason)));
@@ -192,8 +196,20 @@ impl Gathering<'_> {
     }
 }
 
+/// The address as the dialect needs it. People write an Anthropic one with and without its version.
+fn full(dialect: Dialect, base_url: &str) -> String {
+    let is_version = |segment: &str| {
+        let number = segment.strip_prefix('v').unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    // A host may be called `v1` too: two slashes before it tell.
+    let has_version =
+        base_url.rsplit_once('/').is_some_and(|(before, last)| !before.ends_with('/') && is_version(last));
+    if dialect == Dialect::Anthropic && !has_version { format!("{base_url}/v1") } else { base_url.to_owned() }
+}
+
 fn leads_back(base_url: &str, own: &OwnAddresses) -> bool {
-    crate::settings::address::Address::parse(base_url).is_ok_and(|address| address.leads_to(own))
+    Address::parse(base_url).is_ok_and(|address| address.leads_to(own))
 }
 
 /// A model under the user's settings: the catalogue's facts where it knows the id.

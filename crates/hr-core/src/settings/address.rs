@@ -21,6 +21,9 @@ pub struct OwnAddresses {
     pub aliases: Vec<String>,
 }
 
+/// Characters that are no part of an address unless they are percent-encoded.
+const UNSAFE: [char; 9] = ['\\', '"', '<', '>', '^', '`', '{', '|', '}'];
+
 impl Address {
     /// Reads an address. Trailing slashes are left out.
     ///
@@ -35,8 +38,8 @@ impl Address {
             "https" => 443,
             _ => return Err("the address must begin with `http://` or `https://`".to_owned()),
         };
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains('\\') {
-            return Err("the address must be without spaces and of ASCII letters".to_owned());
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(UNSAFE) {
+            return Err("the address has a character that no address may have".to_owned());
         }
         if text.contains(['?', '#']) {
             return Err("the address must be without query and fragment".to_owned());
@@ -46,7 +49,11 @@ impl Address {
             return Err("the address must be without user and password".to_owned());
         }
         let (host, port) = host_and_port(authority).ok_or("the address names no valid host and port")?;
-        Ok(Self { text: text.trim_end_matches('/').to_owned(), host, port: port.unwrap_or(standard_port) })
+        Ok(Self {
+            text: format!("{}://{}", scheme.to_ascii_lowercase(), rest.trim_end_matches('/')),
+            host,
+            port: port.unwrap_or(standard_port),
+        })
     }
 
     /// The address as text, without a trailing slash.

@@ -1,6 +1,6 @@
 //! From what is written to what is in force. All problems are found at once, each with its file and line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::address::Address;
@@ -257,7 +257,13 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, setting: &Setting, read: impl Fn(&str) -> Result<String, String>) -> Vec<String> {
-        self.read(setting, |text| list(text).into_iter().map(&read).collect()).unwrap_or_default()
+        let words =
+            self.read(setting, |text| list(text).into_iter().map(&read).collect::<Result<Vec<_>, _>>());
+        let mut words = words.unwrap_or_default();
+        // Two spellings may mean one.
+        let mut seen = BTreeSet::new();
+        words.retain(|word| seen.insert(word.clone()));
+        words
     }
 
     /// A setting of the router: what is written, else its default, else nothing.

@@ -28,10 +28,10 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
 
 /// A whole number within bounds.
 pub(super) fn whole(text: &str, unit: &str, min: u64, max: u64) -> Result<u64, String> {
-    text.parse()
-        .ok()
-        .filter(|number| (min..=max).contains(number))
-        .ok_or_else(|| format!("`{}` is not a whole number of {unit} from {min} to {max}", shown(text)))
+    text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or_else(|| {
+        let of = if unit.is_empty() { String::new() } else { format!(" of {unit}") };
+        format!("`{}` is not a whole number{of} from {min} to {max}", shown(text))
+    })
 }
 
 /// Seconds within bounds.
@@ -70,7 +70,7 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     if bare.parse::<std::net::IpAddr>().is_ok() || (!bare.is_empty() && bare.chars().all(is_name)) {
         return Ok(bare.to_ascii_lowercase());
     }
-    Err(format!("`{}` is not a host name or an IP address without scheme and port", shown(text)))
+    Err(format!("`{}` is not a host name or an IP address, without scheme and port", shown(text)))
 }
 
 /// One of the given words, by its name or one of its other names.

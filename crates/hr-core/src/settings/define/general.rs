@@ -28,7 +28,7 @@ const PLAIN: Setting = Setting {
 /// `PORT`
 pub const PORT: Setting = Setting {
     name: "PORT",
-    kind: Kind::Whole { unit: "port", min: 0, max: 65_535 },
+    kind: Kind::Whole { unit: "", min: 0, max: 65_535 },
     default: "8319",
     summary: "The port that the router listens on.",
     details: "`0` takes any free port, which the first line of the log names.",
@@ -62,7 +62,6 @@ pub const ALLOWED_HOSTS: Setting = Setting {
 pub const PROXY_API_KEYS: Setting = Setting {
     name: "PROXY_API_KEYS",
     kind: Kind::List,
-    example: Some("sk-router-replace-me"),
     summary: "The access keys with which programs may call the router.",
     details: "With none set, the first start makes one and keeps it in `.env`; `hr config show --reveal` prints it. \
               The placeholder keys of old instructions (`sk-router-1`, `sk-my-router-key-1`) never count.",

@@ -1,6 +1,6 @@
 //! Every setting, defined once: its name, what its value may be, its default, and what it means.
 //!
-//! [`general`] holds the settings of the router itself as constants, which [`super::resolve`] reads by name of
+//! [`general`] holds the settings of the router itself as constants, which [`mod@super::resolve`] reads by name of
 //! the constant; [`provider`] those that every provider has, as templates over its prefix; [`later`] the names
 //! of the original product that mean nothing yet. The manual, the example file and `hr config show` are walks
 //! over these tables, so that none of them can say something else than the code does.
@@ -26,9 +26,9 @@ pub enum Kind {
     Path,
     /// An address that begins with `http://` or `https://`.
     Address,
-    /// A whole number of `unit`.
+    /// A whole number.
     Whole {
-        /// What is counted.
+        /// What is counted, when anything is.
         unit: &'static str,
         /// The least that is accepted.
         min: u64,
@@ -115,6 +115,7 @@ impl Kind {
             Self::Host => "host name or IP address".to_owned(),
             Self::Path => "path".to_owned(),
             Self::Address => "`http://` or `https://` address".to_owned(),
+            Self::Whole { unit: "", min, max } => format!("whole number, {min} to {max}"),
             Self::Whole { unit, min, max } => format!("whole number of {unit}, {min} to {max}"),
             Self::Seconds { min, max } => format!("seconds, {min} to {max}, fractions accepted"),
             Self::Share { min, max } => format!("share, {min} to {max}"),

@@ -46,7 +46,6 @@ pub const MODEL: Template = Template {
     kind: Kind::List,
     example: "model-one,model-two",
     summary: "The models to use, instead of the defaults.",
-    details: "The first is the preferred one among equals.",
     ..PLAIN
 };
 
@@ -92,7 +91,7 @@ pub const MODEL_SUPPORTS_TOOLS: Template = Template {
     name: "<P>_<MODEL>_SUPPORTS_TOOLS",
     kind: Kind::Switch,
     example: "0",
-    summary: "The same for one model; it wins over the provider's.",
+    summary: "Whether this one model calls tools; it wins over the provider's.",
     ..PLAIN
 };
 
@@ -101,7 +100,7 @@ pub const MODEL_REASONING: Template = Template {
     name: "<P>_<MODEL>_REASONING",
     kind: Kind::Switch,
     example: "1",
-    summary: "The same for one model; it wins over the provider's.",
+    summary: "Whether this one model reasons before it answers; it wins over the provider's.",
     ..PLAIN
 };
 
@@ -176,7 +175,7 @@ impl Template {
     }
 }
 
-/// An id of a model as it stands in names: `gemini-2.5-pro` is `GEMINI_2_5_PRO`.
+/// An id of a model as it stands in names: `acme/large-2.5` is `ACME_LARGE_2_5`.
 #[must_use]
 pub fn model_in_names(model: &str) -> String {
     let mut name = String::with_capacity(model.len());

@@ -2,6 +2,8 @@
 //! `hr-wire`. Rooms: [`cli`] (commands and words for people), [`files`] (what a user keeps), [`gate`] (callers
 //! and their requests), [`upstream`] (the way to the providers), [`watch`] (what happened, for operators).
 
+pub mod cli;
+pub mod demo;
 pub mod files;
 pub mod gate;
 pub mod upstream;

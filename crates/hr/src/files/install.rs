@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hr_core::problem::Problem;
 use hr_core::secret::{InstallSecret, Secret};
 
-use crate::files::store::{self, Held};
+use crate::files::store;
 
 /// How many random bytes it is made of.
 const SECRET_BYTES: usize = 32;
@@ -22,11 +22,14 @@ const LEAST_CHARS: usize = 32;
 /// When it cannot be read or made, or what is there is too short to be one.
 pub fn secret(path: &Path) -> Result<InstallSecret, Problem> {
     let problem = |reason: String| Problem::new(path.display().to_string(), reason);
-    // Read without the lock first: it is there on every start but the first.
-    let found = store::read(path).map_err(|error| problem(format!("could not be read: {error}")))?;
-    let text = match found {
-        Some(text) if !text.trim().is_empty() => text,
-        _ => make(path).map_err(|error| problem(format!("could not be made: {error:#}")))?,
+    let found = || store::read(path).map_err(|error| problem(format!("could not be read: {error}")));
+    let text = match found()? {
+        Some(text) => text,
+        None => {
+            make(path).map_err(|error| problem(format!("could not be made: {error:#}")))?;
+            // Another process may have been quicker; what is there now is everybody's.
+            found()?.unwrap_or_default()
+        }
     };
     if text.trim().len() < LEAST_CHARS {
         return Err(problem("the installation's secret is too short".to_owned())
@@ -35,15 +38,9 @@ pub fn secret(path: &Path) -> Result<InstallSecret, Problem> {
     Ok(InstallSecret(Secret::new(text.trim())))
 }
 
-fn make(path: &Path) -> anyhow::Result<String> {
-    let held = Held::take(path)?;
-    // Another process may have made it while this one waited.
-    if let Some(text) = held.read()?.filter(|text| !text.trim().is_empty()) {
-        return Ok(text);
-    }
-    let text = random_text::<SECRET_BYTES>()?;
-    held.replace(&format!("{text}\n"))?;
-    Ok(text)
+fn make(path: &Path) -> anyhow::Result<()> {
+    store::create(path, &format!("{}\n", random_text::<SECRET_BYTES>()?))?;
+    Ok(())
 }
 
 /// So many random bytes as URL-safe base64.

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use tempfile::NamedTempFile;
 
 /// The largest file that is read: far above any real one, far below what would hurt.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -30,14 +31,18 @@ const OWNER_FOLDER: u32 = 0o700;
 
 /// The text of a file; `None` when there is none. Refuses what is not UTF-8 or above [`MAX_FILE_BYTES`].
 pub fn read(path: &Path) -> io::Result<Option<String>> {
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    match fs::metadata(path) {
+        Ok(told) if !told.is_file() => return Err(io::Error::other("it is not a regular file")),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file"));
-    }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file at the limit from one above it.
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
@@ -83,14 +88,31 @@ pub fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     write_whole(&path, folder, text).with_context(|| format!("could not write `{}`", path.display()))
 }
 
-fn write_whole(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
+/// Writes a file that is not there yet. False when it is: then it stays as it is.
+pub fn create(path: &Path, text: &str) -> anyhow::Result<bool> {
+    let folder = folder_of(path);
+    make_folder(folder)?;
+    let created = written(folder, text).and_then(|fresh| match fresh.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    });
+    created.with_context(|| format!("could not write `{}`", path.display()))
+}
+
+/// A file without its name yet, safe on disk. It is removed again unless it gets its name.
+fn written(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
     let mut fresh = tempfile::Builder::new()
         .prefix(".hr-")
         .permissions(fs::Permissions::from_mode(OWNER_FILE))
         .tempfile_in(folder)?;
     fresh.write_all(text.as_bytes())?;
     fresh.as_file().sync_all()?;
-    fresh.persist(path).map_err(|error| error.error)?;
+    Ok(fresh)
+}
+
+fn write_whole(path: &Path, folder: &Path, text: &str) -> io::Result<()> {
+    written(folder, text)?.persist(path).map_err(|error| error.error)?;
     // The rename itself is safe on disk only once its folder is; some file systems cannot do that.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())

@@ -1,0 +1,39 @@
+//! Keys at providers: stored, listed, removed.
+
+mod add;
+mod list;
+mod remove;
+
+use std::io::{self, BufRead, Write};
+
+use clap::Subcommand;
+
+use crate::cli::desk::Desk;
+
+/// Store, list and remove keys of providers
+#[derive(Subcommand)]
+pub enum Auth {
+    Add(add::Add),
+    List(list::List),
+    Remove(remove::Remove),
+}
+
+impl Auth {
+    pub fn run(self, desk: &Desk) -> anyhow::Result<()> {
+        match self {
+            Self::Add(add) => add.run(desk),
+            Self::List(list) => list.run(desk),
+            Self::Remove(remove) => remove.run(desk),
+        }
+    }
+}
+
+/// Asks a question on the terminal; anything but yes is no.
+fn yes(question: &str) -> io::Result<bool> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,39 @@
+//! Words that several commands share.
+
+use hr_core::catalog::SpendClass;
+use hr_core::pool::KeySource;
+use hr_core::settings::Origin;
+
+/// `1 key`, `2 keys`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("{number} {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Where a key was found.
+pub fn source(source: &KeySource) -> String {
+    match source {
+        KeySource::AuthFile => "credentials file".to_owned(),
+        KeySource::Environment(name) => format!("`{name}` in the environment"),
+        KeySource::EnvFile(name) => format!("`{name}` in .env"),
+        KeySource::Keyless => "needs no key".to_owned(),
+    }
+}
+
+/// Where a value is written.
+pub fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Flag => "command line".to_owned(),
+        Origin::Environment => "environment".to_owned(),
+        Origin::EnvFile(file, line) => format!("{file}:{line}"),
+        Origin::Default => "default".to_owned(),
+    }
+}
+
+/// What calls cost.
+pub fn spend(class: SpendClass) -> &'static str {
+    match class {
+        SpendClass::Free => "free",
+        SpendClass::Included => "included",
+        SpendClass::Paid => "paid",
+    }
+}

@@ -12,6 +12,7 @@
 //! | [`dialect`] | the one table of dialects |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
+pub mod dialect;
 pub mod envelope;
 pub mod hub;
 pub mod json;

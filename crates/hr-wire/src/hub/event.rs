@@ -60,6 +60,31 @@ pub enum Event {
     Usage(Usage),
 }
 
+/// The stream that a whole reply would have been; its [`fold`] is the reply, less its extras.
+#[must_use]
+pub fn unfold(reply: &Reply) -> Vec<Event> {
+    let Reply { id, model, created, .. } = reply;
+    let mut events = vec![Event::Begin { id: id.clone(), model: model.clone(), created: *created }];
+    for (block, whole) in reply.blocks.iter().enumerate() {
+        let (start, text) = match whole {
+            Block::Text(text) => (Start::Text, text),
+            Block::Reasoning(text) => (Start::Reasoning, text),
+            Block::Refusal(text) => (Start::Refusal, text),
+            Block::ToolCall { id, name, arguments } => {
+                (Start::ToolCall { id: id.clone(), name: name.clone() }, arguments)
+            }
+        };
+        events.push(Event::Start { block, start });
+        if !text.is_empty() {
+            events.push(Event::Delta { block, text: text.clone() });
+        }
+        events.push(Event::End { block });
+    }
+    events.extend(reply.finish.clone().map(Event::Finish));
+    events.extend(reply.usage.map(Event::Usage));
+    events
+}
+
 /// The reply that a stream amounts to.
 #[must_use]
 pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Reply {

@@ -9,7 +9,7 @@ mod loss;
 mod reply;
 mod request;
 
-pub use event::{Event, Start, fold};
+pub use event::{Event, Start, fold, unfold};
 pub use loss::Loss;
 pub use reply::{Block, Finish, FinishKind, Reply};
 pub use request::{

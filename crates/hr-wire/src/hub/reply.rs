@@ -40,6 +40,18 @@ impl Finish {
         Self { kind, raw: raw.into() }
     }
 
+    /// The finish as what was said bears it out: calls that went out are `tool_calls`, whatever the provider
+    /// called it, and without a call there are none. A cut by length stays one.
+    #[must_use]
+    pub fn borne_out(mut self, calls: bool) -> Self {
+        self.kind = match (self.kind, calls) {
+            (FinishKind::Stop | FinishKind::Other, true) => FinishKind::ToolCalls,
+            (FinishKind::ToolCalls, false) => FinishKind::Stop,
+            (kind, _) => kind,
+        };
+        self
+    }
+
     /// What it means.
     #[must_use]
     pub fn kind(&self) -> FinishKind {

@@ -1,5 +1,6 @@
 //! A request for a reply.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Extras;
@@ -70,7 +71,7 @@ pub enum Part {
     /// The result of a call.
     ToolOutput(ToolOutput),
     /// A part that only the dialect of origin knows.
-    Other(RawJson),
+    Other(Value),
 }
 
 /// JSON text that is compared as written.
@@ -92,6 +93,8 @@ pub struct Message {
     pub name: Option<String>,
     /// What is said, in order.
     pub parts: Vec<Part>,
+    /// Fields that only the dialect of origin knows.
+    pub extras: Extras,
 }
 
 /// A tool that may be called.

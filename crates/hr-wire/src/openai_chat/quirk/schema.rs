@@ -42,8 +42,12 @@ const NOT_IN_OPENAPI: &[&str] = &[
     "contentSchema",
 ];
 
-/// How often a reference is followed into itself before it is cut: recursion cannot be said in the subset.
+/// How many references are followed within references before they are cut: recursion cannot be said in the
+/// subset.
 const REFERENCE_DEPTH: usize = 4;
+
+/// How many references are followed in one schema, so that a few that multiply cannot fill the memory.
+const MAX_REFERENCES: usize = 256;
 
 /// `additionalProperties` and `$schema` are taken out of the parameters of tools.
 pub(super) fn strip_schema_keys(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
@@ -70,8 +74,8 @@ fn strip(schema: &mut Value) -> bool {
 pub(super) fn openapi_schema_subset(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
     let changed = bench.change("tools", |tools| {
         each_schema(tools, &mut |schema| {
-            let root = schema.clone();
-            let narrowed = subset(schema, &root, REFERENCE_DEPTH);
+            let mut narrower = Narrower { root: schema.clone(), left: MAX_REFERENCES };
+            let narrowed = narrower.subset(schema, REFERENCE_DEPTH);
             let changed = narrowed != *schema;
             *schema = narrowed;
             changed
@@ -112,46 +116,78 @@ fn each_child(schema: &mut Map<String, Value>, change: &mut dyn FnMut(&mut Value
     changed
 }
 
-/// The schema in the subset: references inlined, `const` as `enum`, `oneOf` as `anyOf`, `null` as
-/// `nullable`, the rest of what is unknown taken out.
-fn subset(schema: &Value, root: &Value, references: usize) -> Value {
-    let Some(object) = schema.as_object() else { return schema.clone() };
-    if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
-        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        return match (target, references) {
-            (Some(target), 1..) => subset(target, root, references - 1),
-            _ => json!({"type": "object"}),
-        };
-    }
-    let mut out = Map::new();
-    for (key, value) in object {
-        match key.as_str() {
-            known if NOT_IN_OPENAPI.contains(&known) || known.starts_with("x-") => {}
-            "const" => {
-                out.insert("enum".into(), json!([value]));
-            }
-            "type" => set_type(&mut out, value),
-            "properties" => {
-                let children = value.as_object().into_iter().flatten();
-                let children: Map<_, _> =
-                    children.map(|(name, child)| (name.clone(), subset(child, root, references))).collect();
-                out.insert("properties".into(), Value::Object(children));
-            }
-            "items" => {
-                out.insert("items".into(), subset(value, root, references));
-            }
-            "anyOf" | "oneOf" => set_branches(&mut out, value, root, references),
-            "allOf" => {
-                for branch in value.as_array().into_iter().flatten() {
-                    merge(&mut out, subset(branch, root, references));
+/// Brings one schema to the subset.
+struct Narrower {
+    /// What references point into.
+    root: Value,
+    /// How many more references may be followed.
+    left: usize,
+}
+
+impl Narrower {
+    /// The schema in the subset: references inlined, `const` as `enum`, `oneOf` as `anyOf`, `null` as
+    /// `nullable`, the rest of what is unknown taken out.
+    fn subset(&mut self, schema: &Value, depth: usize) -> Value {
+        let Some(object) = schema.as_object() else { return schema.clone() };
+        if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
+            return self.follow(reference, depth);
+        }
+        let mut out = Map::new();
+        for (key, value) in object {
+            match key.as_str() {
+                known if NOT_IN_OPENAPI.contains(&known) || known.starts_with("x-") => {}
+                "const" => {
+                    out.insert("enum".into(), json!([value]));
+                }
+                "type" => set_type(&mut out, value),
+                "properties" => {
+                    let children = value.as_object().into_iter().flatten();
+                    let children: Map<_, _> =
+                        children.map(|(name, child)| (name.clone(), self.subset(child, depth))).collect();
+                    out.insert("properties".into(), Value::Object(children));
+                }
+                "items" => {
+                    out.insert("items".into(), self.subset(value, depth));
+                }
+                "anyOf" | "oneOf" => self.set_branches(&mut out, value, depth),
+                "allOf" => {
+                    for branch in value.as_array().into_iter().flatten() {
+                        merge(&mut out, self.subset(branch, depth));
+                    }
+                }
+                _ => {
+                    out.entry(key.clone()).or_insert_with(|| value.clone());
                 }
             }
+        }
+        Value::Object(out)
+    }
+
+    fn follow(&mut self, reference: &str, depth: usize) -> Value {
+        let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)).cloned();
+        match (target, depth, self.left) {
+            (Some(target), 1.., 1..) => {
+                self.left -= 1;
+                self.subset(&target, depth - 1)
+            }
+            _ => json!({"type": "object"}),
+        }
+    }
+
+    fn set_branches(&mut self, out: &mut Map<String, Value>, branches: &Value, depth: usize) {
+        let (nulls, others): (Vec<_>, Vec<_>) =
+            branches.as_array().into_iter().flatten().partition(|branch| branch["type"] == "null");
+        if !nulls.is_empty() {
+            out.insert("nullable".into(), true.into());
+        }
+        let mut others: Vec<Value> = others.into_iter().map(|branch| self.subset(branch, depth)).collect();
+        match others.len() {
+            1 => merge(out, others.remove(0)),
             _ => {
-                out.entry(key.clone()).or_insert_with(|| value.clone());
+                out.insert("anyOf".into(), Value::Array(others));
             }
         }
     }
-    Value::Object(out)
 }
 
 fn set_type(out: &mut Map<String, Value>, kind: &Value) {
@@ -159,34 +195,19 @@ fn set_type(out: &mut Map<String, Value>, kind: &Value) {
         out.insert("type".into(), kind.clone());
         return;
     };
-    let mut others = kinds.iter().filter(|kind| *kind != "null");
     if kinds.iter().any(|kind| kind == "null") {
         out.insert("nullable".into(), true.into());
     }
+    let mut others = kinds.iter().filter(|kind| *kind != "null");
     match (others.next(), others.next()) {
+        (None, _) => {}
         (Some(only), None) => {
             out.insert("type".into(), only.clone());
         }
-        (None, _) => {}
-        _ => {
+        (Some(_), Some(_)) => {
             let branches =
                 kinds.iter().filter(|kind| *kind != "null").map(|kind| json!({"type": kind})).collect();
             out.insert("anyOf".into(), Value::Array(branches));
-        }
-    }
-}
-
-fn set_branches(out: &mut Map<String, Value>, branches: &Value, root: &Value, references: usize) {
-    let (nulls, others): (Vec<_>, Vec<_>) =
-        branches.as_array().into_iter().flatten().partition(|branch| branch["type"] == "null");
-    if !nulls.is_empty() {
-        out.insert("nullable".into(), true.into());
-    }
-    let mut others: Vec<Value> = others.into_iter().map(|branch| subset(branch, root, references)).collect();
-    match others.len() {
-        1 => merge(out, others.remove(0)),
-        _ => {
-            out.insert("anyOf".into(), Value::Array(others));
         }
     }
 }

@@ -417,3 +417,30 @@ fn owners_and_rules_come_through() {
     assert_eq!(pool.members[0].keys[0].owner.as_deref(), Some("team"));
     assert_eq!(pool.rules.rotation, pool::Rotation::Sequential);
 }
+
+#[test]
+fn an_access_key_of_the_router_is_no_key_of_a_provider() {
+    // What people export for other programs to call the router, seen by the router itself.
+    let exported =
+        [("PROXY_API_KEYS", "canary-a,canary-b"), ("ACME_API_KEY", "canary-a"), ("ACME_API_KEY_2", "mine")];
+    let (pool, warnings) = make(&catalog_with(ACME), &environment(&exported), &[]).unwrap();
+    assert_eq!(secrets(&pool.members[0]), ["mine"]);
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].reason.contains("`ACME_API_KEY`") && !warnings[0].reason.contains("canary"));
+    let (pool, warnings) = make(&catalog_with(ACME), &environment(&exported[..2]), &[]).unwrap();
+    assert!(pool.members.is_empty());
+    assert_eq!(warnings.len(), 1);
+    // With the address exported too, the provider is there and says why it is off.
+    let both = [exported[0], exported[1], ("ACME_BASE_URL", "http://localhost:8319/v1")];
+    let (pool, warnings) = make(&catalog_with(ACME), &environment(&both), &[]).unwrap();
+    assert!(pool.members[0].off.is_some());
+    assert_eq!(warnings.len(), 1);
+    // A stored one, and a server that needs none.
+    let stored = auth(r#"{"providers": {"acme": ["canary-b"]}}"#, Trust::Home);
+    let layers = environment(&[exported[0], ("LOCAL_MODEL", "m"), ("LOCAL_API_KEY", "canary-a")]);
+    let (pool, warnings) = make(&catalog_with(ACME), &layers, &[stored]).unwrap();
+    assert_eq!(pool.members.len(), 1);
+    assert_eq!(pool.members[0].keys[0].source, KeySource::Keyless);
+    let files: Vec<&str> = warnings.iter().map(|warning| warning.file.as_str()).collect();
+    assert_eq!(files, ["environment", "auth.json"]);
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::catalog::{AuthScheme, Catalog, Dialect, Model, Provider, SpendClass};
 use crate::credentials::{AuthSource, Collected, collect_keys};
 use crate::problem::{Problem, did_you_mean};
-use crate::secret::{InstallSecret, KeyId};
+use crate::secret::{InstallSecret, KeyId, Secret};
+use crate::settings::Origin;
 use crate::settings::address::{Address, OwnAddresses};
 use crate::settings::define::provider::EXCLUDE_MODELS;
 use crate::settings::layers::{Layers, Trust};
@@ -27,8 +28,15 @@ pub fn resolve(
     install: &InstallSecret,
     own: &OwnAddresses,
 ) -> Result<(Pool, Vec<Problem>), Vec<Problem>> {
-    let mut gathering =
-        Gathering { layers, auth, install, own, warnings: strangers(catalog, auth), problems: Vec::new() };
+    let mut gathering = Gathering {
+        layers,
+        auth,
+        install,
+        own,
+        access_keys: &resolved.settings.proxy_api_keys,
+        warnings: strangers(catalog, auth),
+        problems: Vec::new(),
+    };
     let unset = ProviderSettings::default();
     let members = catalog
         .providers
@@ -67,6 +75,7 @@ struct Gathering<'a> {
     auth: &'a [AuthSource],
     install: &'a InstallSecret,
     own: &'a OwnAddresses,
+    access_keys: &'a [Secret],
     warnings: Vec<Problem>,
     problems: Vec<Problem>,
 }
@@ -74,9 +83,23 @@ struct Gathering<'a> {
 impl Gathering<'_> {
     /// The provider as a member, unless it has no key and needs one, or needs none and is not asked for.
     fn member(&mut self, provider: &Arc<Provider>, set: &ProviderSettings) -> Option<Member> {
-        let keys = self.keys(provider, set.base_url.as_ref());
-        if keys.is_empty() {
+        let keyless = provider.auth == AuthScheme::None;
+        if keyless && !self.is_asked_for(provider) {
             return None;
+        }
+        let mut keys = self.keys(provider, set.base_url.as_ref());
+        if keys.is_empty() && !keyless {
+            return None;
+        }
+        let off = self.off(provider, set.base_url.as_ref());
+        if off.is_none() {
+            self.hold_back_access_keys(provider, &mut keys);
+        }
+        if keys.is_empty() {
+            if !keyless {
+                return None;
+            }
+            keys.push(Key { id: KeyId::keyless(), secret: None, source: KeySource::Keyless, owner: None });
         }
         let models = self.models(provider, set);
         let base_url = match &set.base_url {
@@ -99,7 +122,7 @@ impl Gathering<'_> {
                 .or(provider.max_output_tokens)
                 .filter(|tokens| *tokens > 0),
             headers: headers(provider, set),
-            off: self.off(provider, set.base_url.as_ref()),
+            off,
             provider: Arc::clone(provider),
         })
     }
@@ -107,11 +130,8 @@ impl Gathering<'_> {
     /// The keys that may go to the provider's address. A working directory's address gets only the keys that
     /// came with it: else a folder from elsewhere could collect the user's own.
     fn keys(&mut self, provider: &Provider, base_url: Option<&BaseUrl>) -> Vec<Key> {
-        if provider.auth == AuthScheme::None && !self.is_asked_for(provider) {
-            return Vec::new();
-        }
         let all = collect_keys(provider, self.auth, self.layers, self.install);
-        let mut keys = match base_url.filter(|base_url| base_url.trust == Trust::WorkingDirectory) {
+        match base_url.filter(|base_url| base_url.trust == Trust::WorkingDirectory) {
             None => self.sound(all),
             Some(base_url) => {
                 let own = self.of_working_directory(provider);
@@ -126,12 +146,27 @@ impl Gathering<'_> {
                 }
                 kept
             }
-        };
-        if keys.is_empty() && provider.auth == AuthScheme::None {
-            let (id, source) = (KeyId::keyless(), KeySource::Keyless);
-            keys.push(Key { id, secret: None, source, owner: None });
         }
-        keys
+    }
+
+    /// Leaves out the router's own access keys: who lets other programs call the router exports one under the
+    /// name of a provider's key, and it must not be sent to that provider.
+    fn hold_back_access_keys(&mut self, provider: &Provider, keys: &mut Vec<Key>) {
+        let is_ours =
+            |key: &mut Key| key.secret.as_ref().is_some_and(|secret| self.access_keys.contains(secret));
+        for key in keys.extract_if(.., is_ours) {
+            let held = format!("an access key of this router, which is not sent to `{}`", provider.id);
+            self.warnings.push(match &key.source {
+                KeySource::Environment(name) | KeySource::EnvFile(name) => {
+                    let origin = self.layers.get(name).map_or(Origin::Environment, |found| found.origin);
+                    origin.problem(format!("`{name}` holds {held}"))
+                }
+                KeySource::AuthFile | KeySource::Keyless => {
+                    let path = self.auth.first().map_or("auth.json", |source| &source.path);
+                    Problem::new(path, format!("a stored key of `{}` is {held}", provider.id))
+                }
+            });
+        }
     }
 
     /// Whether a provider that needs no key is to be used: one of its variables is set, or it names none.

@@ -162,12 +162,17 @@ impl Template {
         self.of(provider).replace("<MODEL>", &model_in_names(model))
     }
 
-    /// Whether `name` is this setting of the provider.
+    /// Whether `name` is this setting of the provider. Asked for every variable of the environment at each
+    /// reload, so it makes no strings.
     fn matches(&self, provider: &Provider, name: &str) -> bool {
-        let own = self.of(provider);
+        let (Some(own), Some(rest)) =
+            (self.name.strip_prefix("<P>"), name.strip_prefix(provider.prefix.as_str()))
+        else {
+            return false;
+        };
         match own.split_once("<MODEL>") {
-            None => own == name,
-            Some((before, after)) => name
+            None => own == rest,
+            Some((before, after)) => rest
                 .strip_prefix(before)
                 .and_then(|rest| rest.strip_suffix(after))
                 .is_some_and(|model| !model.is_empty()),

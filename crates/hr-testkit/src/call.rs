@@ -148,6 +148,13 @@ impl Log {
         self.entries.lock().calls.iter().cloned().collect()
     }
 
+    /// The calls whose bodies arrived at this instant or later.
+    pub(crate) fn calls_since(&self, since: Instant) -> Vec<Call> {
+        let entries = self.entries.lock();
+        let recent = entries.calls.iter().rev().take_while(|call| call.received >= since).count();
+        entries.calls.range(entries.calls.len() - recent..).cloned().collect()
+    }
+
     pub(crate) fn violations(&self) -> Vec<Violation> {
         self.entries.lock().violations.iter().cloned().collect()
     }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -65,6 +65,12 @@ impl Fake {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.world.log.calls()
+    }
+
+    /// The calls that came at this instant or later, in the order in which they came.
+    #[must_use]
+    pub fn calls_since(&self, since: Instant) -> Vec<Call> {
+        self.world.log.calls_since(since)
     }
 
     /// What a strict script did not accept so far.

@@ -197,12 +197,15 @@ async fn every_call_is_in_the_log() {
 #[tokio::test]
 async fn the_script_changes_at_run_time() {
     let fake = Fake::start(Script::new()).await.unwrap();
+    let start = std::time::Instant::now();
     fake.push(Match::any(), Refusal::overloaded());
     assert_eq!(post(&fake, CHAT, "key", &chat(false)).await.unwrap().status, 529);
     assert_eq!(post(&fake, CHAT, "key", &chat(false)).await.unwrap().status, 200);
+    assert_eq!(fake.calls_since(start).len(), 2);
+    let later = std::time::Instant::now();
     fake.set(Script::new().otherwise(Refusal::no_money()));
     assert_eq!(post(&fake, CHAT, "key", &chat(false)).await.unwrap().status, 402);
-    assert_eq!(fake.calls().len(), 3);
+    assert_eq!((fake.calls().len(), fake.calls_since(later).len()), (3, 1));
 }
 
 #[tokio::test]

@@ -160,6 +160,17 @@ fn keys_are_removed_by_place_or_tail_or_all() {
 }
 
 #[test]
+fn the_last_owner_leaves_a_file_that_can_be_read() {
+    let mut auth = AuthFile::default();
+    auth.add_key("groq", &Secret::new("k"), Some("team"), &install()).unwrap();
+    let mut again = read(&auth.to_text());
+    again.remove_key("groq", &Selector::All, &install()).unwrap();
+    let text = again.to_text();
+    assert!(text.contains("\"key_owners\": {}"), "{text}");
+    assert!(read(&text).list(&install()).is_empty());
+}
+
+#[test]
 fn debug_shows_no_keys() {
     let shown = format!("{:?}", read(FULL));
     assert_eq!(shown, r#"{"groq": 2, "acme": 0}"#);

@@ -35,6 +35,8 @@ const PROFILE: &str = "x-hermes-profile";
 /// Calls that one request may spend on candidates that are known to be failing, or that have failed it.
 const KNOWN_BAD_BUDGET: u32 = 8;
 
+/// How often candidates that have failed a request for a passing reason are asked again.
+const REPEATS: u32 = 2;
 /// The wait before candidates that have failed a request are asked again; half of it is left to chance.
 const REPEAT_WAIT: Duration = Duration::from_millis(200);
 
@@ -145,6 +147,7 @@ pub async fn converse(
         deadline: started.after(live.settings.timeouts.request_deadline),
         tried: Tried::default(),
         known_bad: 0,
+        repeats: 0,
         line: RequestLine::new(id.to_owned(), endpoint(work)),
     };
     let mut last_answer = None;
@@ -190,6 +193,7 @@ struct Journey<'a> {
     deadline: Millis,
     tried: Tried,
     known_bad: u32,
+    repeats: u32,
     line: RequestLine,
 }
 
@@ -246,11 +250,11 @@ impl Journey<'_> {
 
     /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
     async fn may_repeat(&mut self, plan: &Plan) -> bool {
-        let budget = self.known_bad < KNOWN_BAD_BUDGET && self.line.attempts < self.live.settings.max_attempts;
-        // With a choice left, it was the budget or the time that ended the tries.
-        if !budget || !plan.choices.is_empty() || !self.tried.forgive_passing() {
+        // With a choice left, it was a budget or the time that ended the tries.
+        if self.repeats >= REPEATS || !plan.choices.is_empty() || !self.tried.forgive_passing() {
             return false;
         }
+        self.repeats += 1;
         let chance = (self.gate.chance.draw() % 1024) as u32;
         let wait = REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
         if self.gate.clock.now().after(wait) >= self.deadline {

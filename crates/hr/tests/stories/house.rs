@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hermes_router::files::home::Home;
@@ -135,11 +135,6 @@ impl House {
     /// A caller without a key.
     pub fn stranger(&self) -> Caller {
         Caller::new(self.address, None)
-    }
-
-    /// The folder of its files.
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
     }
 
     /// Other guests and settings, in force at once.

@@ -162,7 +162,7 @@ async fn malformed_embedding_requests_are_refused_too() {
     let house =
         House::open(&[Guest::new("alpha", &fake).extra("[embedding]\nmodel = \"e\"")], "").await;
     for (body, param) in [
-        (json!({}), "input"),
+        (json!({ "input": "x" }), "model"),
         (json!({ "model": "a" }), "input"),
         (json!({ "model": "a", "input": "" }), "input"),
         (json!({ "model": "a", "input": [] }), "input"),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::hint;
 use super::wording::{self, Verdict};
+use crate::json::head;
 
 /// How much of an error body is looked at; the rest is never the reason.
 pub const MAX_ERROR_BODY: usize = 64 * 1024;
@@ -126,7 +127,7 @@ impl Complaint {
             if complaint.body.is_some() { text } else { "" },
         )
         .to_lowercase();
-        complaint.message.truncate(complaint.message.floor_char_boundary(MAX_MESSAGE));
+        complaint.message.truncate(head(&complaint.message, MAX_MESSAGE).len());
         if complaint.message.is_empty() {
             complaint.message = format!("status {status} without words");
         }

@@ -3,6 +3,8 @@
 //! Judged on the last turn of the user: a long system prompt or history says how much there is to read, not
 //! how hard the question is. The whole size only sets a floor. No model is asked.
 
+use crate::json;
+
 /// The words of a turn are looked at up to this many bytes; a turn that is longer is hard by its size.
 pub const KEYWORD_LIMIT: usize = 4096;
 
@@ -76,7 +78,7 @@ fn of_turn(turn: &str, tokens: u64) -> u8 {
     if tokens > 2000 {
         return 1;
     }
-    let head = &turn[..turn.floor_char_boundary(KEYWORD_LIMIT)];
+    let head = json::head(turn, KEYWORD_LIMIT);
     let words = spaced_words(head);
     let has = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&words, phrase));
     let code = head.contains("```") || has(CODE);

@@ -6,7 +6,7 @@ use super::check::{self, empty_array, expect, missing, present, string, unknown_
 use super::difficulty::{KEYWORD_LIMIT, difficulty};
 use super::{messages, tools};
 use crate::envelope::{BadRequest, Envelope};
-use crate::json::{Cursor, Kind};
+use crate::json::{self, Cursor, Kind, Syntax, Text};
 
 /// Tokens that an image is taken for. Providers count between 85 and 1,600.
 pub const TOKENS_OF_AN_IMAGE: u64 = 800;
@@ -70,8 +70,10 @@ pub fn read_chat(envelope: &Envelope) -> Result<ChatFacts, BadRequest> {
             break;
         }
         // Escapes only shrink when they are read, so the limit may be applied to the text as written.
-        let end = piece.raw.floor_char_boundary(KEYWORD_LIMIT);
-        let cut = crate::json::Text { raw: whole_escapes(&piece.raw[..end]), ..*piece };
+        let cut = match json::head(piece.raw, KEYWORD_LIMIT) {
+            whole if whole.len() == piece.raw.len() => *piece,
+            head => Text { raw: whole_escapes(head), ..*piece },
+        };
         turn.push_str(&cut.decode());
         turn.push(' ');
     }
@@ -209,7 +211,7 @@ fn effort(envelope: &Envelope) -> Effort {
                 if name.is(member) && cursor.kind()? == Kind::String {
                     found = effort_of_word(&cursor.string()?.decode());
                 }
-                Ok::<(), crate::json::Syntax>(())
+                Ok::<(), Syntax>(())
             });
         }
         if found != Effort::Unsaid {

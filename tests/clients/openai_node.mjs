@@ -10,7 +10,7 @@ const baseURL = process.env.HR_BASE_URL;
 const apiKey = process.env.HR_API_KEY;
 const model = 'hermes-router';
 // This fake answers every question with a tool call.
-const callsTools = 'steady/steady-tools';
+const callsTools = 'tools/tools-chat';
 const messages = [{ role: 'user', content: 'Say hello in one word.' }];
 const weatherQuestion = [{ role: 'user', content: 'What is the weather in Oslo?' }];
 const tools = [
@@ -215,13 +215,24 @@ check('a bad request is a 400 that names the field, asked once', ['pool'], async
   assert.equal(caller.requests, 1);
 });
 
-check("a bad value comes back as the provider's own 400, asked once", ['pool', 'llama'], async () => {
+check('a bad value is a 400 that names the field, asked once', ['pool'], async () => {
   const caller = counted();
   const error = await refused(
     OpenAI.BadRequestError,
-    caller.client.chat.completions.create({ model, messages, temperature: 'hot' }),
+    caller.client.chat.completions.create({ model, messages, temperature: 99 }),
   );
-  assert.match(error.message, /temperature/);
+  assert.equal(error.param, 'temperature');
+  assert.equal(caller.requests, 1);
+});
+
+check("the provider's own refusal comes back as it is, asked once", ['llama'], async () => {
+  // `top_k` is not in OpenAI's API, so only the server can know that this is wrong.
+  const caller = counted();
+  const error = await refused(
+    OpenAI.BadRequestError,
+    caller.client.chat.completions.create({ model, messages, top_k: 'hot' }),
+  );
+  assert.match(error.message, /top_k/);
   assert.equal(caller.requests, 1);
 });
 

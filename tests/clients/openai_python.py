@@ -22,7 +22,7 @@ BASE_URL = os.environ["HR_BASE_URL"]
 ACCESS_KEY = os.environ["HR_API_KEY"]
 ANY_MODEL = "hermes-router"
 # This fake answers every question with a tool call.
-CALLS_TOOLS = "steady/steady-tools"
+CALLS_TOOLS = "tools/tools-chat"
 HELLO = [{"role": "user", "content": "Say hello in one word."}]
 WEATHER = {
     "type": "function",
@@ -310,12 +310,22 @@ def bad_request():
     assert counted.requests == 1, counted.requests
 
 
-@check("a bad value comes back as the provider's own 400, asked once", "pool", "llama")
+@check("a bad value is a 400 that names the field, asked once", "pool")
 def bad_value():
     counted = Counted()
     with raises(openai.BadRequestError) as caught:
-        counted.client.chat.completions.create(model=ANY_MODEL, messages=HELLO, extra_body={"temperature": "hot"})
-    assert "temperature" in str(caught[0]), caught[0]
+        counted.client.chat.completions.create(model=ANY_MODEL, messages=HELLO, temperature=99)
+    assert caught[0].param == "temperature", caught[0].body
+    assert counted.requests == 1, counted.requests
+
+
+@check("the provider's own refusal comes back as it is, asked once", "llama")
+def provider_refuses():
+    # `top_k` is not in OpenAI's API, so only the server can know that this is wrong.
+    counted = Counted()
+    with raises(openai.BadRequestError) as caught:
+        counted.client.chat.completions.create(model=ANY_MODEL, messages=HELLO, extra_body={"top_k": "hot"})
+    assert "top_k" in caught[0].body["message"], caught[0].body
     assert counted.requests == 1, counted.requests
 
 

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hermes_router::files::running;
-use hr_testkit::{Answer, Ending, Fake, Hint, Match, Quota, Refusal, Script, Strictness};
+use hr_testkit::{Answer, Behaviour, Ending, Fake, Hint, Match, Quota, Refusal, Script, Strictness};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -69,48 +69,44 @@ enum Sdk {
     Node,
 }
 
-/// `sick` always fails, `dry` has a small quota per key, `steady` serves.
+/// `sick` always fails, `dry` has a small quota per key, `steady` serves; `tools`, which costs money and so comes
+/// last, calls a tool whatever is asked.
 async fn over_pool(sdk: Sdk) {
     let Some(folder) = prepared(sdk) else { return };
-    let sick = Fake::start(Script::new().otherwise(Refusal::new(503, "server_error", "", "out of order")))
-        .await
-        .unwrap();
+    let out_of_order = Refusal::new(503, "server_error", "", "out of order");
+    let sick = Fake::start(Script::new().otherwise(out_of_order)).await.unwrap();
     let quota = Quota::new(Hint::RetryAfterSeconds).requests(3, LONG);
     let dry = Fake::start(Script::new().quota(Match::any(), quota).strict(Strictness::new())).await.unwrap();
-    let tool = Answer::tool("get_weather", r#"{"city":"Oslo"}"#);
-    let script = Script::new().always(Match::model("steady-tools"), tool).strict(Strictness::new());
-    let steady = Fake::start(script).await.unwrap();
+    let steady = Fake::start(Script::new().strict(Strictness::new())).await.unwrap();
+    let weather = Answer::tool("get_weather", r#"{"city":"Oslo"}"#);
+    let tools = Fake::start(Script::new().otherwise(weather).strict(Strictness::new())).await.unwrap();
 
     let mut home = Home::new();
     home.set("STRICT_MODELS", "1");
-    home.provider("sick", &sick.base_url(), "[[model]]\nid = \"sick-chat\"\nrating = 1\n");
+    let free = |model: &str, rating: u8| {
+        format!("spend = \"free\"\n[[model]]\nid = \"{model}\"\nrating = {rating}\n")
+    };
+    home.provider("sick", &sick, &free("sick-chat", 1));
+    home.provider("dry", &dry, &free("dry-chat", 1));
+    home.provider("steady", &steady, &(free("steady-chat", 3) + "[embedding]\nmodel = \"steady-embed\"\n"));
+    home.provider("tools", &tools, "spend = \"paid\"\n[[model]]\nid = \"tools-chat\"\nrating = 5\n");
     home.set("SICK_API_KEY", "sk-sick");
-    home.provider("dry", &dry.base_url(), "[[model]]\nid = \"dry-chat\"\nrating = 1\n");
     home.set("DRY_API_KEYS", "sk-dry-one,sk-dry-two");
-    home.provider(
-        "steady",
-        &steady.base_url(),
-        "[[model]]\nid = \"steady-chat\"\nrating = 3\n[[model]]\nid = \"steady-tools\"\ndefault = false\n\
-         [embedding]\nmodel = \"steady-embed\"\n",
-    );
     home.set("STEADY_API_KEY", "sk-steady");
+    home.set("TOOLS_API_KEY", "sk-tools");
     let router = home.start().await;
     router.run(sdk, &folder, "pool").await;
 
-    assert!(!dry.calls().is_empty() && !sick.calls().is_empty(), "the pool was not used");
-    // The bad values are the callers' own: they were to come back from the provider.
-    let ours = |fake: &Fake| {
-        let wrong = fake.violations().into_iter().filter(|violation| !violation.what.contains("temperature"));
-        wrong.map(|violation| violation.what).collect::<Vec<_>>()
-    };
-    assert_eq!(ours(&dry), [""; 0], "sent to `dry`");
-    assert_eq!(ours(&steady), [""; 0], "sent to `steady`");
+    for (name, fake) in [("sick", &sick), ("dry", &dry), ("steady", &steady), ("tools", &tools)] {
+        assert!(!fake.calls().is_empty(), "`{name}` was not called");
+        assert_eq!(fake.violations(), [], "what `{name}` was sent");
+    }
 }
 
 /// `limited` is out for an hour, `broken` is broken, `cut` breaks off in the middle of every answer.
 async fn over_trouble(sdk: Sdk) {
     let Some(folder) = prepared(sdk) else { return };
-    let limited = hr_testkit::Behaviour::rate_limited(Hint::RetryAfterSeconds, LONG);
+    let limited = Behaviour::rate_limited(Hint::RetryAfterSeconds, LONG);
     let limited = Fake::start(Script::new().otherwise(limited)).await.unwrap();
     let broken = Refusal::new(500, "server_error", "", "out of order");
     let broken = Fake::start(Script::new().otherwise(broken)).await.unwrap();
@@ -120,7 +116,7 @@ async fn over_trouble(sdk: Sdk) {
 
     let mut home = Home::new();
     for (id, fake) in [("limited", &limited), ("broken", &broken), ("cut", &cut)] {
-        home.provider(id, &fake.base_url(), &format!("[[model]]\nid = \"{id}-chat\"\n"));
+        home.provider(id, fake, &format!("[[model]]\nid = \"{id}-chat\"\n"));
         home.set(&format!("{}_API_KEY", id.to_uppercase()), "sk-trouble");
     }
     let router = home.start().await;
@@ -152,8 +148,8 @@ async fn over_llama(sdk: Sdk) {
     let mut home = Home::new();
     home.set("LOCAL_BASE_URL", addresses["chat"].as_str().unwrap());
     home.set("LOCAL_MODEL", "made-up-chat");
-    let embedding = "auth = \"none\"\nlocal = true\n[embedding]\nmodel = \"made-up-embed\"\n";
-    home.provider("embedder", addresses["embeddings"].as_str().unwrap(), embedding);
+    let embedder = "auth = \"none\"\nlocal = true\n[embedding]\nmodel = \"made-up-embed\"\n";
+    home.provider_at("embedder", addresses["embeddings"].as_str().unwrap(), embedder);
     let router = home.start().await;
     router.run(sdk, &folder, "llama").await;
 }
@@ -178,9 +174,13 @@ impl Home {
         self.environment.push((name.to_owned(), value.into()));
     }
 
-    /// Adds a free provider of this name and address; `rest` is the rest of its file.
-    fn provider(&self, id: &str, base_url: &str, rest: &str) {
-        let text = format!("id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n{rest}");
+    /// Adds a provider that a fake plays; `rest` is the rest of its file.
+    fn provider(&self, id: &str, fake: &Fake, rest: &str) {
+        self.provider_at(id, &fake.base_url(), rest);
+    }
+
+    fn provider_at(&self, id: &str, base_url: &str, rest: &str) {
+        let text = format!("id = \"{id}\"\nbase_url = \"{base_url}\"\n{rest}");
         std::fs::write(self.folder.path().join("providers.d").join(format!("{id}.toml")), text).unwrap();
     }
 

@@ -1,7 +1,5 @@
 //! What single values in a provider's file may be. Each check says what is wrong in one clause.
 
-use std::net::IpAddr;
-
 use super::Price;
 use crate::settings::address::Address;
 
@@ -87,30 +85,10 @@ pub(super) fn model_id(id: &str) -> Checked {
     ))
 }
 
-/// An address: `https`, or plain `http` to this machine. A wrong one is not repeated: it may hold a password.
+/// An address. Plain `http` is the user's to choose: their files name servers of their own network. A wrong
+/// address is not repeated: it may hold a password.
 pub(super) fn address(url: &str) -> Checked {
-    let address = Address::parse(url)?;
-    match address.as_str().strip_prefix("http://") {
-        Some(rest) if !is_loopback(host(rest)) => Err(format!(
-            "plain `http` to `{}` would show keys and prompts to the network: a file may use it for this machine only",
-            shown(host(rest))
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// The host at the begin of what follows the scheme of a valid address.
-fn host(rest: &str) -> &str {
-    let end =
-        if rest.starts_with('[') { rest.find(']').map(|bracket| bracket + 1) } else { rest.find([':', '/']) };
-    &rest[..end.unwrap_or(rest.len())]
-}
-
-/// Whether a host is this machine.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    Address::parse(url).map(drop)
 }
 
 /// A name of an HTTP header.

@@ -353,7 +353,7 @@ fn open_breaker(world: &mut World) {
             return;
         }
         let plan = world.plan(&ask());
-        let choice = plan.choices.iter().find(|choice| choice.candidate.member == 0).unwrap();
+        let choice = plan.choices.iter().find(|choice| choice.candidate.member == 0).expect("a probe");
         world.fail(choice, failure(FailureKind::ServerError));
     }
     panic!("the breaker never opened");
@@ -650,7 +650,7 @@ fn market() -> World {
 }
 
 fn models(world: &World, ask: &Ask) -> Vec<String> {
-    world.order(ask).iter().map(|name| name.split('/').nth(1).unwrap().to_owned()).collect()
+    world.order(ask).iter().map(|name| name.split('/').nth(1).expect("a model").to_owned()).collect()
 }
 
 #[test]

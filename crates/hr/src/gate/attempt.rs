@@ -54,7 +54,7 @@ pub enum Started {
         usage: Usage,
     },
     /// A stream with a good first event.
-    Stream(Opening),
+    Stream(Box<Opening>),
 }
 
 /// A stream up to its first good event, and the rest to come.
@@ -136,14 +136,15 @@ async fn open(receipt: &mut Receipt, mut body: UpstreamBody, hide_usage: bool) -
     loop {
         let Some(chunk) = body.chunk().await else {
             watch.finish(&mut out)?;
-            return Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }));
+            return Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: None, watch })));
         };
         let chunk = chunk.map_err(|error| broken(&error))?;
         held += chunk.len();
         watch.push(chunk, &mut out)?;
         if watch.is_good() {
             receipt.first_byte();
-            return Ok(Started::Stream(Opening { ready: out.into(), rest: Some(body), watch }));
+            receipt.answers();
+            return Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: Some(body), watch })));
         }
         if held > MAX_PREFACE_BYTES {
             return Err(Failure::new(FailureKind::Malformed, "much was streamed and nothing said").into());

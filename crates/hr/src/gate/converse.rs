@@ -13,7 +13,8 @@ use hr_core::route::{self, Ask, Choice, Effort, Next, Plan, Tried, Verdict, Work
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
 use hr_wire::envelope::Envelope;
-use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing};
+use hr_wire::hub::Loss;
+use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing, Prepared};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
@@ -27,6 +28,8 @@ use crate::watch::events::{Ended, RequestLine};
 const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
 /// The model that answered.
 const MODEL: HeaderName = HeaderName::from_static("x-hermes-model");
+/// What the caller sent and the provider that answered did not get, by name.
+const LOSS: HeaderName = HeaderName::from_static("x-hermes-loss");
 /// How many calls were made for the answer.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
 /// The preference of the caller.
@@ -85,18 +88,25 @@ impl Facts {
         }
     }
 
+    fn wants_usage(&self) -> bool {
+        matches!(self, Self::Chat(facts) if facts.include_usage)
+    }
+
     fn stream(&self) -> bool {
         matches!(self, Self::Chat(facts) if facts.stream)
     }
 
     /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
-    fn body(&self, envelope: &Envelope, member: &Member, model: &str, live: &Live) -> (Bytes, bool) {
+    fn body(&self, envelope: &Envelope, member: &Member, model: &str, live: &Live) -> Prepared {
         let quirks: &Quirks = &member.provider.quirks;
         match self {
-            Self::Embed(_) => (openai_chat::prepare_embeddings(envelope, model, quirks), false),
+            Self::Embed(_) => {
+                let body = openai_chat::prepare_embeddings(envelope, model, quirks);
+                Prepared { body, asked_for_usage: false, losses: Vec::new() }
+            }
             Self::Chat(facts) => {
                 let known = member.models.iter().find(|known| known.id == model);
-                let prepared = openai_chat::prepare(
+                openai_chat::prepare(
                     envelope,
                     &Outgoing {
                         model,
@@ -109,8 +119,7 @@ impl Facts {
                             _ => 0,
                         },
                     },
-                );
-                (prepared.body, prepared.asked_for_usage && !facts.include_usage)
+                )
             }
         }
     }
@@ -162,17 +171,18 @@ pub async fn converse(
         let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
         journey.calls(&choice);
         let member = &live.roster.pool.members[choice.candidate.member];
-        let (body, hide_usage) = facts.body(&envelope, member, journey.model(&choice), &live);
+        let prepared = facts.body(&envelope, member, journey.model(&choice), &live);
+        let losses = prepared.losses;
         let order = Order {
-            body,
+            body: prepared.body,
             work,
             stream: facts.stream(),
-            hide_usage,
+            hide_usage: prepared.asked_for_usage && !facts.wants_usage(),
             hops: routes::hops(gate, headers),
             wait: journey.wait(&plan, &ask, member),
         };
         match attempt(&mut receipt, order).await {
-            Ok(started) => return Ok(journey.commit(started, receipt)),
+            Ok(started) => return Ok(journey.commit(started, receipt, &losses)),
             Err(Failed { failure, answer }) => {
                 journey.tried.note(&live.roster, choice.candidate, &failure);
                 let keep = matches!(failure.kind, FailureKind::TooLarge | FailureKind::Unsupported);
@@ -265,7 +275,7 @@ impl Journey<'_> {
     }
 
     /// The commit point: from here on no other candidate is tried.
-    fn commit(mut self, started: Started, receipt: Receipt) -> Answer {
+    fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
         let (provider, model) = (self.line.provider.clone(), self.line.model.clone());
         let attempts = self.line.attempts;
         let mut answer = match started {
@@ -280,6 +290,9 @@ impl Journey<'_> {
             }
         };
         mark(&mut answer, attempts, provider.as_deref(), model.as_deref());
+        if let Some(value) = named(losses) {
+            answer.headers_mut().insert(LOSS, value);
+        }
         answer
     }
 
@@ -365,6 +378,15 @@ fn endpoint(work: Work) -> &'static str {
         Work::Chat => "chat",
         Work::Embed => "embeddings",
     }
+}
+
+/// The names of what got lost, for a header; nothing when nothing did.
+fn named(losses: &[Loss]) -> Option<HeaderValue> {
+    if losses.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = losses.iter().map(|loss| loss.what.as_str()).collect();
+    HeaderValue::from_str(&names.join(", ")).ok()
 }
 
 fn mark(answer: &mut Answer, attempts: u32, provider: Option<&str>, model: Option<&str>) {

@@ -47,6 +47,14 @@ impl Receipt {
         &self.live.roster.pool.members[self.candidate.member].provider.id
     }
 
+    /// Notes that a stream has begun to answer well: enough for a provider that was on trial, however long
+    /// the stream may be.
+    pub fn answers(&mut self) {
+        let Some(ticket) = &self.ticket else { return };
+        let effects = self.gate.router().answered(self.gate.clock.now(), ticket);
+        effects.iter().for_each(events::effect);
+    }
+
     /// Settles an answer that was good to its end.
     pub fn succeed(mut self, usage: Usage) {
         let total = self.began.elapsed();

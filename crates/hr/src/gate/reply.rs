@@ -38,7 +38,7 @@ pub struct Stream {
 impl Stream {
     /// Forwards this stream; the provider may be silent for `idle` at most.
     #[must_use]
-    pub fn new(opening: Opening, receipt: Receipt, idle: Duration, line: RequestLine) -> Self {
+    pub fn new(opening: Box<Opening>, receipt: Receipt, idle: Duration, line: RequestLine) -> Self {
         Self {
             ready: opening.ready,
             rest: opening.rest,

@@ -1,5 +1,7 @@
 //! The recorded cases: what is read from each, and that nothing is lost on the way.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! `hr providers`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use hr_core::catalog::{AuthScheme, Dialect, Provider, SpendClass};
@@ -38,7 +38,8 @@ struct Row {
     aliases: Vec<String>,
     dialect: Dialect,
     base_url: String,
-    spend: SpendClass,
+    /// What its default models cost.
+    spend: BTreeSet<SpendClass>,
     key_vars: Vec<String>,
     enabled_by: Vec<String>,
     sign_up: Option<String>,
@@ -91,7 +92,7 @@ fn row(provider: &Provider, written: &Written) -> Row {
         aliases: provider.aliases.clone(),
         dialect: provider.dialect,
         base_url: provider.base_url.clone(),
-        spend: provider.spend,
+        spend: spend(provider),
         key_vars: provider.key_vars.clone(),
         enabled_by: provider.enabled_by.clone(),
         sign_up: provider.sign_up.clone(),
@@ -102,6 +103,16 @@ fn row(provider: &Provider, written: &Written) -> Row {
         because,
         file: provider.file.clone(),
     }
+}
+
+/// The classes of the models that are used unless others are chosen.
+fn spend(provider: &Provider) -> BTreeSet<SpendClass> {
+    let defaults = provider.models.iter().filter(|model| model.default);
+    let mut classes: BTreeSet<_> = defaults.map(|model| model.spend.unwrap_or(provider.spend)).collect();
+    if classes.is_empty() {
+        classes.insert(provider.spend);
+    }
+    classes
 }
 
 fn table(rows: &[Row]) -> String {
@@ -121,7 +132,7 @@ fn table(rows: &[Row]) -> String {
             row.id.as_str().into(),
             status,
             keys.into(),
-            words::spend(row.spend).into(),
+            row.spend.iter().map(|class| words::spend(*class)).collect::<Vec<_>>().join(", ").into(),
             variable.into(),
             row.sign_up.clone().unwrap_or_default().into(),
         ]);

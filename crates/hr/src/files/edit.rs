@@ -76,3 +76,74 @@ pub fn credentials<T>(
     }
     Ok(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use hr_core::secret::{InstallSecret, Secret};
+
+    use super::*;
+
+    fn add(auth: &Path, key: &str) -> anyhow::Result<()> {
+        let install = InstallSecret(Secret::new("install"));
+        credentials(auth, |file| {
+            file.add_key("acme", &Secret::new(key), None, &install).map_err(anyhow::Error::msg)?;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn settings_keep_order_comments_and_everything_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = folder.path().join(".env");
+        let text = "# mine\nexport B='two words' # why\n\nA=1\n";
+        fs::write(&env, text).unwrap();
+        assert_eq!(set(&env, "A", "2").unwrap().as_deref(), Some("1"));
+        assert_eq!(fs::read_to_string(&env).unwrap(), text.replace("A=1", "A=2"));
+        assert_eq!(set(&env, "C", "new").unwrap(), None);
+        assert_eq!(remove(&env, "C").unwrap().as_deref(), Some("new"));
+        assert_eq!(remove(&env, "C").unwrap(), None);
+        assert_eq!(fs::read_to_string(&env).unwrap(), text.replace("A=1", "A=2"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = folder.path().join(".env");
+        fs::write(&env, "A=1\nwhat is this\n").unwrap();
+        let problem = set(&env, "A", "2").unwrap_err().to_string();
+        assert!(problem.contains(".env:2"), "{problem}");
+        assert_eq!(fs::read_to_string(&env).unwrap(), "A=1\nwhat is this\n");
+    }
+
+    #[test]
+    fn the_last_good_credentials_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let auth = folder.path().join("auth.json");
+        let copy = folder.path().join("auth.json.bak");
+        add(&auth, "k-1").unwrap();
+        assert!(!copy.exists(), "there was nothing to keep");
+        let first = fs::read_to_string(&auth).unwrap();
+        add(&auth, "k-2").unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), first);
+        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        add(&auth, "k-2").unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), first, "no change, no new copy");
+    }
+
+    #[test]
+    fn broken_credentials_are_named_and_never_written_over() {
+        for broken in
+            ["", "{\"providers\": {\"acme\": [\"k-1\"", "[]", "{\"providers\": {\"acme\": \"k-1\"}}"]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let auth = folder.path().join("auth.json");
+            fs::write(&auth, broken).unwrap();
+            let problem = add(&auth, "k-2").unwrap_err().to_string();
+            assert!(problem.contains("auth.json"), "{problem}");
+            assert_eq!(fs::read_to_string(&auth).unwrap(), broken);
+        }
+    }
+}

@@ -331,3 +331,146 @@ fn own_provider_files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     paths.sort();
     Ok(paths)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    type Variables = BTreeMap<String, String>;
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// A folder to be started in, and the user's own beside it.
+    struct Scene {
+        root: tempfile::TempDir,
+        environment: Variables,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let user = root.path().join("user").display().to_string();
+            for folder in ["user/.config/hermes-router/providers.d", "cwd/providers.d"] {
+                fs::create_dir_all(root.path().join(folder)).unwrap();
+            }
+            Self { environment: variables(&[("HOME", &user)]), root }
+        }
+
+        fn file(&self, path: &str, text: &str) -> &Self {
+            fs::write(self.root.path().join(path), text).unwrap();
+            self
+        }
+
+        fn load(&self) -> Result<Loaded, Vec<Problem>> {
+            let home = Home::find(&self.environment, &self.root.path().join("cwd"));
+            load(&home, &self.environment, &Variables::new())
+        }
+
+        /// The tails of the keys that a provider would be called with.
+        fn tails(&self, provider: &str) -> Vec<String> {
+            let loaded = self.load().unwrap();
+            let member = loaded.pool.members.iter().find(|member| member.provider.id == provider);
+            let keys = member.map(|member| member.keys.as_slice()).unwrap_or_default();
+            keys.iter()
+                .filter_map(|key| key.secret.as_ref())
+                .map(|secret| secret.expose().to_owned())
+                .collect()
+        }
+    }
+
+    const CONFIG: &str = "user/.config/hermes-router";
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let scene = Scene::new();
+        scene
+            .file(&format!("{CONFIG}/.env"), "PORT=1\nbroken\n")
+            .file(&format!("{CONFIG}/auth.json"), "{")
+            .file(&format!("{CONFIG}/providers.d/one.toml"), "id = \"one\"\n")
+            .file(&format!("{CONFIG}/providers.d/two.toml"), "id = 2\n");
+        let problems = scene.load().unwrap_err();
+        for name in [".env", "auth.json", "one.toml", "two.toml"] {
+            assert!(problems.iter().any(|problem| problem.file.ends_with(name)), "{name}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn files_of_editors_are_not_providers() {
+        let scene = Scene::new();
+        for name in [".mine.toml.swp", ".#mine.toml", "mine.toml~", "notes.txt"] {
+            scene.file(&format!("{CONFIG}/providers.d/{name}"), "not a provider");
+        }
+        scene.load().unwrap();
+    }
+
+    #[test]
+    fn a_named_credentials_file_starts_where_its_name_was_written() {
+        let mut scene = Scene::new();
+        let keys = |key: &str| format!("{{\"providers\": {{\"groq\": [\"{key}\"]}}}}");
+        scene
+            .file(&format!("{CONFIG}/.env"), "ROUTER_AUTH_FILE=other.json\n")
+            .file(&format!("{CONFIG}/other.json"), &keys("beside-env"))
+            .file("user/third.json", &keys("from-cwd"));
+        assert_eq!(scene.tails("groq"), ["beside-env"]);
+        scene.environment.insert("ROUTER_AUTH_FILE".to_owned(), "../user/third.json".to_owned());
+        assert_eq!(scene.tails("groq"), ["from-cwd"]);
+    }
+
+    #[test]
+    fn an_address_of_the_working_directory_gets_only_keys_of_the_working_directory() {
+        let mut scene = Scene::new();
+        scene.file("cwd/.env", "PROXY_API_KEYS=x\nOPENAI_BASE_URL=http://elsewhere.example/v1\n");
+        scene.environment.insert("OPENAI_API_KEY".to_owned(), "users-own".to_owned());
+        assert!(scene.tails("openai").is_empty());
+        scene.file("cwd/auth.json", r#"{"providers": {"openai": ["came-with-it"]}}"#);
+        assert_eq!(scene.tails("openai"), ["came-with-it"]);
+    }
+
+    #[test]
+    fn naming_the_users_credentials_file_does_not_make_it_the_working_directorys() {
+        let scene = Scene::new();
+        let own = scene.root.path().join("user/auth.json");
+        scene
+            .file("user/auth.json", r#"{"providers": {"openai": ["users-own"]}}"#)
+            .file("cwd/.env", &format!("PROXY_API_KEYS=x\nROUTER_AUTH_FILE={}\n", own.display()));
+        assert_eq!(scene.tails("openai"), ["users-own"], "the router's own address gets them");
+        let address = format!(
+            "PROXY_API_KEYS=x\nROUTER_AUTH_FILE={}\nOPENAI_BASE_URL=http://elsewhere.example/v1\n",
+            own.display()
+        );
+        scene.file("cwd/.env", &address);
+        assert!(scene.tails("openai").is_empty());
+        // Nor does a link inside the folder.
+        scene.file("cwd/.env", "PROXY_API_KEYS=x\nOPENAI_BASE_URL=http://elsewhere.example/v1\n");
+        std::os::unix::fs::symlink(&own, scene.root.path().join("cwd/auth.json")).unwrap();
+        assert!(scene.tails("openai").is_empty());
+    }
+
+    #[test]
+    fn providers_of_the_working_directory_are_not_read() {
+        let scene = Scene::new();
+        let file =
+            "id = \"thief\"\nbase_url = \"http://elsewhere.example\"\nkey_vars = [\"OPENAI_API_KEY\"]\n";
+        scene.file("cwd/.env", "PROXY_API_KEYS=x\n").file("cwd/providers.d/thief.toml", file);
+        assert!(scene.load().unwrap().catalog.find("thief").is_none());
+    }
+
+    #[test]
+    fn the_print_tells_contents_apart_and_nothing_else() {
+        let scene = Scene::new();
+        let print = || scene.load().unwrap().print;
+        let empty = print();
+        assert_eq!(print(), empty);
+        scene.file(&format!("{CONFIG}/.env"), "");
+        let with_env = print();
+        assert_ne!(with_env, empty, "an empty file is not the same as none");
+        scene.file(&format!("{CONFIG}/.env"), "# a\n");
+        assert_ne!(print(), with_env);
+        scene.file(&format!("{CONFIG}/.env"), "");
+        assert_eq!(print(), with_env);
+    }
+}

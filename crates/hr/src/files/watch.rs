@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,10 @@ const PACE: Pace = Pace {
     rescan: Duration::from_secs(2),
     poll: Duration::from_millis(50),
 };
+
+/// The coarsest clock of a file system that is reckoned with: of two writes within it, the second may not show
+/// in the [`Stamp`].
+const TICK: Duration = Duration::from_secs(2);
 
 /// Watches until it is dropped; then no further call is made.
 pub struct Watcher {
@@ -101,6 +106,7 @@ fn watch_at(
         shape: Shape::default(),
         files: Vec::new(),
         stamps: Vec::new(),
+        looked: SystemTime::UNIX_EPOCH,
         folders,
         notices,
         stop: Arc::clone(&stop),
@@ -127,6 +133,8 @@ struct Lookout<F> {
     files: Vec<PathBuf>,
     /// What the system says of the files, to look without reading.
     stamps: Vec<Stamp>,
+    /// When they were taken.
+    looked: SystemTime,
     folders: Folders,
     notices: Receiver<()>,
     stop: Arc<AtomicBool>,
@@ -142,7 +150,7 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
             let every = if self.folders.complete { self.pace.rescan } else { self.pace.poll };
             match self.notices.recv_timeout(every) {
                 Ok(()) => self.settle(),
-                Err(RecvTimeoutError::Timeout) if self.stamps_now() == self.stamps => continue,
+                Err(RecvTimeoutError::Timeout) if !self.may_have_changed() => continue,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -171,6 +179,7 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
     fn look(&mut self) {
         let give_up = Instant::now() + self.pace.patience;
         loop {
+            self.looked = SystemTime::now();
             self.stamps = self.stamps_now();
             let sources = self.read();
             let shape = Shape::of(&sources);
@@ -202,6 +211,12 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
 
     fn stamps_now(&self) -> Vec<Stamp> {
         self.files.iter().map(|path| Stamp::of(path)).collect()
+    }
+
+    /// Whether the contents may be others than those of the last look.
+    fn may_have_changed(&self) -> bool {
+        let recent = self.looked - TICK;
+        self.stamps_now() != self.stamps || self.stamps.iter().any(|stamp| stamp.is_after(recent))
     }
 }
 
@@ -243,12 +258,15 @@ impl Folders {
         }
         *self.names.lock() = names;
         let Some(watcher) = &mut self.watcher else { return };
-        // Watching a folder again is harmless, and needed when it was removed and made anew.
-        let watched = |folder: PathBuf| {
+        self.complete = true;
+        for folder in folders {
+            // Until it is made, its own folder tells of it.
             let missing = folder == providers && !folder.exists();
-            missing || watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok()
-        };
-        self.complete = folders.into_iter().map(watched).fold(true, |all, one| all && one);
+            // Watching a folder again is harmless, and needed when it was removed and made anew.
+            if !missing && watcher.watch(&folder, RecursiveMode::NonRecursive).is_err() {
+                self.complete = false;
+            }
+        }
     }
 }
 
@@ -269,14 +287,18 @@ fn matters(event: &notify::Event, names: &BTreeSet<OsString>) -> bool {
     writes && (event.paths.is_empty() || event.paths.iter().any(ours))
 }
 
-/// What the system says of a file without reading it.
+/// What the system says of a file without reading it: which one it is, its length, when it was written.
 #[derive(PartialEq, Eq)]
-struct Stamp(Option<(SystemTime, u64)>);
+struct Stamp(Option<(u64, u64, SystemTime)>);
 
 impl Stamp {
     fn of(path: &Path) -> Self {
         let told = std::fs::metadata(path).ok();
-        Self(told.and_then(|told| Some((told.modified().ok()?, told.len()))))
+        Self(told.and_then(|told| Some((told.ino(), told.len(), told.modified().ok()?))))
+    }
+
+    fn is_after(&self, instant: SystemTime) -> bool {
+        self.0.is_some_and(|(_, _, written)| written > instant)
     }
 }
 
@@ -320,5 +342,208 @@ impl Shape {
         self.env.looks_cut(&before.env)
             || self.auth.looks_cut(&before.auth)
             || self.providers < before.providers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::mpsc::{Receiver, TryRecvError};
+
+    use super::*;
+    use crate::files::load::load;
+
+    type Change = Result<Loaded, Vec<Problem>>;
+
+    /// Long enough for any machine: it is only used up when something is wrong.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A home of its own, watched.
+    struct Scene {
+        folder: tempfile::TempDir,
+        home: Home,
+        changes: Receiver<Change>,
+        watcher: Option<Watcher>,
+    }
+
+    impl Scene {
+        fn open(pace: Pace, env: &str) -> Self {
+            Self::open_then(pace, env, |_| {})
+        }
+
+        /// Does something between the first load and the watch.
+        fn open_then(pace: Pace, env: &str, between: impl FnOnce(&Home)) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let environment = BTreeMap::from([("HR_HOME".to_owned(), folder.path().display().to_string())]);
+            let home = Home::find(&environment, folder.path());
+            fs::write(&home.env, env).unwrap();
+            let print = load(&home, &environment, &BTreeMap::new()).unwrap().print;
+            between(&home);
+            let (tell, changes) = sync_channel(1024);
+            let on_change = move |change| tell.send(change).unwrap();
+            let watcher =
+                watch_at(pace, home.clone(), environment, BTreeMap::new(), print, on_change).unwrap();
+            Self { folder, home, changes, watcher: Some(watcher) }
+        }
+
+        fn next(&self) -> Change {
+            self.changes.recv_timeout(LONG).expect("a change is reported")
+        }
+
+        fn next_port(&self) -> u16 {
+            self.next().unwrap().settings.port
+        }
+    }
+
+    #[test]
+    fn a_change_is_reported_and_the_same_contents_again_are_not() {
+        let scene = Scene::open(Pace { patience: LONG, ..PACE }, "PORT=1001\n");
+        store::replace(&scene.home.env, "PORT=1002\n").unwrap();
+        assert_eq!(scene.next_port(), 1002);
+        store::replace(&scene.home.env, "PORT=1002\n").unwrap();
+        fs::write(&scene.home.env, "PORT=1002\n").unwrap();
+        store::replace(&scene.home.env, "PORT=1003\n").unwrap();
+        assert_eq!(scene.next_port(), 1003);
+        assert!(matches!(scene.changes.try_recv(), Err(TryRecvError::Empty)));
+    }
+
+    #[test]
+    fn a_change_between_the_load_and_the_watch_is_not_lost() {
+        let scene =
+            Scene::open_then(PACE, "PORT=1001\n", |home| fs::write(&home.env, "PORT=1002\n").unwrap());
+        assert_eq!(scene.next_port(), 1002);
+    }
+
+    #[test]
+    fn what_is_broken_is_refused_with_its_place_and_mending_it_is_noticed() {
+        let scene = Scene::open(PACE, "PORT=1001\n");
+        store::replace(&scene.home.env, "PORT=1001\nHOST\n").unwrap();
+        let problems = scene.next().unwrap_err();
+        assert_eq!((problems[0].line, problems.len()), (Some(2), 1));
+        store::replace(&scene.home.env, "PORT=1002\n").unwrap();
+        assert_eq!(scene.next_port(), 1002);
+        store::replace(&scene.home.auth, "{\"providers\": {").unwrap();
+        let problems = scene.next().unwrap_err();
+        assert!(problems[0].file.ends_with("auth.json"), "{problems:?}");
+        store::replace(&scene.home.auth, "{\"providers\": {\"groq\": [\"k-1\"]}}").unwrap();
+        assert_eq!(scene.next().unwrap().pool.members.len(), 1);
+    }
+
+    #[test]
+    fn what_a_writer_has_only_begun_is_not_believed() {
+        let scene = Scene::open(Pace { patience: LONG, ..PACE }, "PORT=1001\n");
+        fs::write(&scene.home.auth, "{\"providers\": {\"groq\": [\"k-1\"]}}").unwrap();
+        assert_eq!(scene.next().unwrap().pool.members.len(), 1);
+        for port in 2001..2006 {
+            // Emptied, cut in the middle of a line, gone: each for as long as a slow writer takes.
+            fs::write(&scene.home.env, "").unwrap();
+            thread::sleep(PACE.settle * 2);
+            fs::write(&scene.home.env, "PORT=20").unwrap();
+            thread::sleep(PACE.settle * 2);
+            fs::remove_file(&scene.home.env).unwrap();
+            fs::write(&scene.home.auth, "").unwrap();
+            thread::sleep(PACE.settle * 2);
+            fs::write(&scene.home.auth, "{\"providers\": {\"groq\": [\"k-1\"]}}").unwrap();
+            fs::write(&scene.home.env, format!("PORT={port}\n")).unwrap();
+            let loaded = scene.next().unwrap();
+            assert_eq!((loaded.settings.port, loaded.pool.members.len()), (port, 1));
+        }
+    }
+
+    #[test]
+    fn what_stays_empty_is_meant() {
+        let scene = Scene::open(PACE, "PORT=1001\n");
+        fs::write(&scene.home.env, "").unwrap();
+        assert_eq!(scene.next_port(), 8319);
+        store::replace(&scene.home.env, "PORT=1002\n").unwrap();
+        assert_eq!(scene.next_port(), 1002);
+        fs::remove_file(&scene.home.env).unwrap();
+        assert_eq!(scene.next_port(), 8319);
+    }
+
+    #[test]
+    fn own_providers_come_change_and_go() {
+        const FILE: &str = "id = \"mine\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
+        let scene = Scene::open(PACE, "");
+        let path = scene.home.providers.join("mine.toml");
+        fs::create_dir(&scene.home.providers).unwrap();
+        store::replace(&path, FILE).unwrap();
+        assert!(scene.next().unwrap().catalog.find("mine").is_some());
+        store::replace(&path, &FILE.replace("base_url", "base_ulr")).unwrap();
+        let problems = scene.next().unwrap_err();
+        assert!(problems[0].file.ends_with("mine.toml") && problems[0].line == Some(2), "{problems:?}");
+        store::replace(&path, FILE).unwrap();
+        assert!(scene.next().unwrap().catalog.find("mine").is_some());
+        fs::remove_file(&path).unwrap();
+        assert!(scene.next().unwrap().catalog.find("mine").is_none());
+        fs::remove_dir(&scene.home.providers).unwrap();
+        fs::create_dir(&scene.home.providers).unwrap();
+        store::replace(&path, FILE).unwrap();
+        assert!(scene.next().unwrap().catalog.find("mine").is_some());
+    }
+
+    #[test]
+    fn the_last_of_many_changes_wins() {
+        let scene = Scene::open(PACE, "PORT=1001\n");
+        for port in 3000..3300 {
+            store::replace(&scene.home.env, &format!("PORT={port}\n")).unwrap();
+        }
+        while scene.next_port() != 3299 {}
+    }
+
+    #[test]
+    fn changes_without_end_are_not_waited_for() {
+        let scene = Scene::open(PACE, "PORT=1001\n");
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut port = 4000;
+                while !stop.load(Ordering::SeqCst) {
+                    port = if port == 4999 { 4000 } else { port + 1 };
+                    store::replace(&scene.home.env, &format!("PORT={port}\n")).unwrap();
+                }
+            });
+            let first = scene.next();
+            stop.store(true, Ordering::SeqCst);
+            assert!((4000..5000).contains(&first.unwrap().settings.port));
+        });
+    }
+
+    #[test]
+    fn a_folder_that_a_link_leads_to_is_looked_at_even_without_notice() {
+        let pace = Pace { rescan: Duration::from_millis(10), ..PACE };
+        let scene = Scene::open(pace, "PORT=1001\n");
+        let at = |name: &str| scene.folder.path().join(name);
+        for (name, port) in [("one", 5001), ("two", 5002)] {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("env"), format!("PORT={port}\n")).unwrap();
+        }
+        std::os::unix::fs::symlink("one", at("now")).unwrap();
+        std::os::unix::fs::symlink("now/env", at("fresh")).unwrap();
+        fs::rename(at("fresh"), &scene.home.env).unwrap();
+        assert_eq!(scene.next_port(), 5001);
+        std::os::unix::fs::symlink("two", at("next")).unwrap();
+        fs::rename(at("next"), at("now")).unwrap();
+        assert_eq!(scene.next_port(), 5002);
+    }
+
+    #[test]
+    fn nothing_is_reported_after_it_was_dropped() {
+        let mut scene = Scene::open(PACE, "PORT=1001\n");
+        drop(scene.watcher.take());
+        fs::write(&scene.home.env, "PORT=1002\n").unwrap();
+        assert!(scene.changes.recv().is_err(), "the caller's closure is gone");
+    }
+
+    #[test]
+    fn only_writing_to_our_files_matters() {
+        let names = BTreeSet::from([OsString::from(".env")]);
+        let event = |kind, path: &str| notify::Event::new(kind).add_path(PathBuf::from(path));
+        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        assert!(matters(&event(written, "/h/.env"), &names));
+        assert!(matters(&event(written, "/h/providers.d/x.toml"), &names));
+        assert!(!matters(&event(written, "/h/store.sqlite"), &names));
+        assert!(!matters(&event(read, "/h/.env"), &names));
     }
 }

@@ -9,8 +9,11 @@ use anyhow::Context;
 use hr_core::catalog::{Catalog, Provider};
 use hr_core::credentials::AuthSource;
 use hr_core::problem::{Problem, did_you_mean};
-use hr_core::secret::InstallSecret;
+use hr_core::secret::{InstallSecret, Secret};
 use hr_core::settings::Layers;
+use hr_core::settings::define::Setting;
+use hr_core::settings::define::general::{HOST, PORT, PROXY_API_KEYS};
+use hr_core::settings::resolve::PLACEHOLDER_KEYS;
 
 use crate::cli::report::{Advice, Problems};
 use crate::files::home::Home;
@@ -90,13 +93,24 @@ impl Desk {
         running::find(&self.home.pid)
     }
 
-    /// Where a router of this home would be reached: where it says it listens, else where it would.
-    pub fn address(&self, loaded: &Loaded) -> anyhow::Result<SocketAddr> {
-        if let Some(running) = self.running()? {
-            return Ok(running.address);
-        }
-        let host = loaded.settings.host.parse().unwrap_or(Ipv4Addr::LOCALHOST.into());
-        Ok(SocketAddr::new(host, loaded.settings.port))
+    /// Where a router of this home is reached, and with which key: where it says it listens, else where it
+    /// would. A router goes on with its old settings while new ones are wrong, so this does not need them all.
+    pub fn way_in(&self) -> anyhow::Result<(SocketAddr, Option<Secret>)> {
+        let layers = self.layers()?;
+        let written = |setting: &Setting| layers.get(setting.name).map(|found| found.value.to_owned());
+        let keys = written(&PROXY_API_KEYS).unwrap_or_default();
+        let key =
+            keys.split(',').map(str::trim).find(|key| !key.is_empty() && !PLACEHOLDER_KEYS.contains(key));
+        let address = match self.running()? {
+            Some(running) => running.address,
+            None => {
+                let host =
+                    written(&HOST).and_then(|host| host.parse().ok()).unwrap_or(Ipv4Addr::LOCALHOST.into());
+                let port = written(&PORT).unwrap_or_else(|| PORT.default.to_owned());
+                SocketAddr::new(host, port.parse().unwrap_or_default())
+            }
+        };
+        Ok((address, key.map(Secret::new)))
     }
 }
 

@@ -11,18 +11,26 @@ use crate::cli::paint::Paint;
 pub struct Advice {
     what: String,
     hints: Vec<String>,
+    cause: Option<anyhow::Error>,
 }
 
 impl Advice {
     /// An error with one hint.
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hints: vec![hint.into()] }
+        Self { what: what.into(), hints: vec![hint.into()], cause: None }
     }
 
     /// The same with a hint more.
     #[must_use]
     pub fn and(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The same with what led to it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
         self
     }
 }
@@ -33,7 +41,11 @@ impl fmt::Display for Advice {
     }
 }
 
-impl std::error::Error for Advice {}
+impl std::error::Error for Advice {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(AsRef::as_ref)
+    }
+}
 
 /// Mistakes in the user's files and variables, all of them at once.
 #[derive(Debug)]
@@ -105,12 +117,15 @@ mod tests {
 
     #[test]
     fn tells_what_why_and_what_helps() {
-        let error: anyhow::Error =
-            Advice::new("the port is taken", "try `--port 0`").and("or stop the other").into();
+        let cause = anyhow::anyhow!("address in use").context("bind failed");
+        let advice =
+            Advice::new("the port is taken", "try `--port 0`").and("or stop the other").because(cause);
+        let error = anyhow::Error::from(advice);
         let error = Err::<(), _>(error).context("could not start").unwrap_err();
         assert_eq!(
             report(&error, &Paint::plain()),
-            "error: could not start\ncaused by: the port is taken\nhint: try `--port 0`\nhint: or stop the other\n"
+            "error: could not start\ncaused by: the port is taken\ncaused by: bind failed\n\
+             caused by: address in use\nhint: try `--port 0`\nhint: or stop the other\n"
         );
     }
 

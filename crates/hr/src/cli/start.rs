@@ -157,7 +157,7 @@ fn listen(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<T
             }
             _ => format!("`{}` must be an address of this machine, such as `{}`", HOST.name, HOST.default),
         };
-        anyhow::Error::from(error).context(Advice::new(what, hint))
+        Advice::new(what, hint).because(error).into()
     })
 }
 

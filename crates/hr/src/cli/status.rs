@@ -1,5 +1,6 @@
 //! `hr status`
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -60,45 +61,41 @@ impl Status {
     }
 
     fn look(&self, desk: &Desk) -> anyhow::Result<ExitCode> {
-        let loaded = desk.load()?;
-        let address = desk.address(&loaded)?;
-        let answer = match talk::get(address, "/v1/status", loaded.settings.proxy_api_keys.first()) {
+        let (address, key) = desk.way_in()?;
+        let answer = match talk::get(address, "/v1/status", key.as_ref()) {
             Ok(answer) => answer,
             Err(error) if self.json => {
                 let what = format!("no router runs at http://{address}");
-                return Err(error.context(Advice::new(what, "start one with `hr start`")));
+                return Err(Advice::new(what, "start one with `hr start`").because(error).into());
             }
             Err(_) => {
-                print::out(&set_up(&loaded))?;
+                print::out(&set_up(&desk.load()?))?;
                 print::say(&format!("No router runs at http://{address}: start one with `hr start`."));
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let status = understood(&answer, address, &loaded)?;
+        let status = understood(&answer, address, desk)?;
         if self.json {
-            print::json(&status)?
+            print::json(&status)?;
         } else {
-            print::out(&table(&status))?
+            print::out(&table(&status))?;
+        }
+        if desk.load().is_err() {
+            print::say("warning: the files have mistakes that the router has refused: `hr config check`");
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The answer as data, or why it is none.
-fn understood(
-    answer: &talk::Answer,
-    address: std::net::SocketAddr,
-    loaded: &Loaded,
-) -> anyhow::Result<Value> {
+fn understood(answer: &talk::Answer, address: SocketAddr, desk: &Desk) -> anyhow::Result<Value> {
     match answer.status {
         200 => serde_json::from_slice(&answer.body)
             .with_context(|| format!("what answers at http://{address} is not a router")),
         401 | 403 => {
             let what = format!("the router at http://{address} runs, but does not accept the access key");
-            let hint = format!(
-                "it may have another home than `{}`; see `hr config path`",
-                loaded.env_path.display()
-            );
+            let env = desk.home.env.display();
+            let hint = format!("it may have another home or environment: here the key is in `{env}`");
             Err(Advice::new(what, hint).into())
         }
         other => {

@@ -52,16 +52,12 @@ impl Stop {
 
 /// Nothing to stop is what was wanted, unless one runs that this home knows nothing of.
 fn nobody(desk: &Desk) -> anyhow::Result<()> {
-    if let Ok(loaded) = desk.load() {
-        let address = desk.address(&loaded)?;
-        if talk::get(address, "/health", None).is_ok() {
-            let what = format!("something answers at `{address}`, but no router runs from this home");
-            return Err(Advice::new(
-                what,
-                "`hr config path` shows the home; is `HR_HOME` another one there?",
-            )
-            .into());
-        }
+    let (address, _) = desk.way_in()?;
+    if talk::get(address, "/health", None).is_ok() {
+        let what = format!("something answers at `{address}`, but no router runs from this home");
+        return Err(
+            Advice::new(what, "`hr config path` shows the home; is `HR_HOME` another one there?").into()
+        );
     }
     print::say("No router runs.");
     Ok(())

@@ -350,9 +350,21 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How many bytes come before the first quote, backslash or control character; eight at a time, since most
-/// of a request is the inside of strings.
+/// How many bytes come before the first quote, backslash or control character. Most of a request is the
+/// inside of strings, so whole blocks are ruled out first, in a form that compiles to vector instructions,
+/// and the rest is looked at eight bytes at a time.
 fn plain_prefix(bytes: &[u8]) -> usize {
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let special = |block: &[u8; 32]| block.iter().fold(false, |found, byte| found | is_special(*byte));
+    let at = 32 * blocks.iter().take_while(|block| !special(block)).count();
+    at + first_special(&bytes[at..])
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+fn first_special(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
@@ -370,10 +382,8 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    at + bytes[at..]
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-        .unwrap_or(bytes.len() - at)
+    let rest = &bytes[at..];
+    at + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
 }
 
 fn unescape(raw: &str) -> String {
@@ -496,7 +506,7 @@ mod tests {
         }
 
         #[test]
-        fn the_plain_prefix_is_exact(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn the_plain_prefix_is_exact(bytes in proptest::collection::vec(prop_oneof![9 => 0x20..=255_u8, 1 => any::<u8>()], 0..200)) {
             let expected = bytes.iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(bytes.len());
             prop_assert_eq!(plain_prefix(&bytes), expected);
         }

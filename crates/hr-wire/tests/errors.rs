@@ -657,7 +657,8 @@ fn broken_providers() {
 #[test]
 fn headers_come_before_bodies() {
     let body = r#"{"error":{"message":"Please try again in 9s.","retry_after":7}}"#;
-    let table: [(&[(&str, &str)], Option<f64>); 7] = [
+    type Headers = &'static [(&'static str, &'static str)];
+    let table: [(Headers, Option<f64>); 7] = [
         (&[], Some(7.0)),
         (&[("retry-after", "30"), ("retry-after-ms", "250")], Some(0.25)),
         (&[("retry-after", "1.5")], Some(1.5)),

@@ -8,59 +8,68 @@ use crate::json;
 /// The words of a turn are looked at up to this many bytes; a turn that is longer is hard by its size.
 pub const KEYWORD_LIMIT: usize = 4096;
 
-const CODE: &[&str] = &["class", "def", "function", "import"];
+/// What a phrase says about the turn that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Code,
+    Complex,
+    Simple,
+}
 
-const COMPLEX: &[&str] = &[
-    "algorithm",
-    "analyze",
-    "analyse",
-    "architect",
-    "architecture",
-    "build",
-    "compare",
-    "convert",
-    "create a plan",
-    "debug",
-    "design",
-    "develop",
-    "explain how",
-    "generate",
-    "help me understand",
-    "implement",
-    "migrate",
-    "optimize",
-    "optimise",
-    "prove",
-    "refactor",
-    "research",
-    "step by step",
-    "summarize",
-    "summarise",
-    "test cases",
-    "walk me through",
-    "write tests",
-];
-
-const SIMPLE: &[&str] = &[
-    "define",
-    "give me a number",
-    "hello",
-    "hi",
-    "how many",
-    "how old",
-    "in one word",
-    "one sentence",
-    "spell",
-    "thanks",
-    "translate",
-    "true or false",
-    "what does",
-    "what is",
-    "what time",
-    "what year",
-    "who is",
-    "yes or no",
-];
+/// The phrases that begin with a letter, with what they say: whole words in lower case.
+fn phrases(letter: u8) -> &'static [(&'static str, Signal)] {
+    use Signal::{Code, Complex, Simple};
+    match letter {
+        b'a' => &[
+            ("algorithm", Complex),
+            ("analyse", Complex),
+            ("analyze", Complex),
+            ("architect", Complex),
+            ("architecture", Complex),
+        ],
+        b'b' => &[("build", Complex)],
+        b'c' => &[("class", Code), ("compare", Complex), ("convert", Complex), ("create a plan", Complex)],
+        b'd' => &[
+            ("debug", Complex),
+            ("def", Code),
+            ("define", Simple),
+            ("design", Complex),
+            ("develop", Complex),
+        ],
+        b'e' => &[("explain how", Complex)],
+        b'f' => &[("function", Code)],
+        b'g' => &[("generate", Complex), ("give me a number", Simple)],
+        b'h' => &[
+            ("hello", Simple),
+            ("help me understand", Complex),
+            ("hi", Simple),
+            ("how many", Simple),
+            ("how old", Simple),
+        ],
+        b'i' => &[("implement", Complex), ("import", Code), ("in one word", Simple)],
+        b'm' => &[("migrate", Complex)],
+        b'o' => &[("one sentence", Simple), ("optimise", Complex), ("optimize", Complex)],
+        b'p' => &[("prove", Complex)],
+        b'r' => &[("refactor", Complex), ("research", Complex)],
+        b's' => {
+            &[("spell", Simple), ("step by step", Complex), ("summarise", Complex), ("summarize", Complex)]
+        }
+        b't' => {
+            &[("test cases", Complex), ("thanks", Simple), ("translate", Simple), ("true or false", Simple)]
+        }
+        b'w' => &[
+            ("walk me through", Complex),
+            ("what does", Simple),
+            ("what is", Simple),
+            ("what time", Simple),
+            ("what year", Simple),
+            ("who is", Simple),
+            ("write tests", Complex),
+        ],
+        b'y' => &[("yes or no", Simple)],
+        _ => &[],
+    }
+}
 
 /// The difficulty of a request whose last user turn is `turn`, of about `turn_tokens`, in a prompt of
 /// `prompt_tokens`.
@@ -79,10 +88,15 @@ fn of_turn(turn: &str, tokens: u64) -> u8 {
         return 1;
     }
     let head = json::head(turn, KEYWORD_LIMIT);
-    let words = spaced_words(head);
-    let has = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&words, phrase));
-    let code = head.contains("```") || has(CODE);
-    let complex = has(COMPLEX);
+    let mut code = head.contains("```");
+    let (mut complex, mut simple) = (false, false);
+    for signal in signals(&spaced_words(head)) {
+        match signal {
+            Signal::Code => code = true,
+            Signal::Complex => complex = true,
+            Signal::Simple => simple = true,
+        }
+    }
     match tokens {
         _ if code && complex => 1,
         801.. => 2,
@@ -90,32 +104,36 @@ fn of_turn(turn: &str, tokens: u64) -> u8 {
         301.. => 3,
         _ if code => 3,
         101.. => 4,
-        _ if has(SIMPLE) => 5,
+        _ if simple => 5,
         _ => 4,
     }
 }
 
-/// The words in lower case, each with a space before and after it, so that a phrase can be found whole.
-fn spaced_words(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push(' ');
-    for character in text.chars() {
-        if character.is_alphanumeric() || character == '_' {
-            out.push(character.to_ascii_lowercase());
-        } else if !out.ends_with(' ') {
-            out.push(' ');
+/// The words in lower case with one space between them and one at the end, so that a phrase is found whole.
+fn spaced_words(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 1);
+    for byte in text.bytes() {
+        // Bytes beyond ASCII belong to words; the phrases have none.
+        if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() {
+            out.push(byte.to_ascii_lowercase());
+        } else if !matches!(out.last(), None | Some(b' ')) {
+            out.push(b' ');
         }
     }
-    if !out.ends_with(' ') {
-        out.push(' ');
-    }
+    out.push(b' ');
     out
 }
 
-fn contains_phrase(words: &str, phrase: &str) -> bool {
-    memchr::memmem::find_iter(words.as_bytes(), phrase).any(|at| {
-        let bytes = words.as_bytes();
-        at > 0 && bytes[at - 1] == b' ' && bytes.get(at + phrase.len()) == Some(&b' ')
+/// What the phrases in these words say.
+fn signals(words: &[u8]) -> impl Iterator<Item = Signal> {
+    let starts = std::iter::once(0).chain(memchr::memchr_iter(b' ', words).map(|space| space + 1));
+    starts.flat_map(|start| {
+        let rest = &words[start..];
+        let known = rest.first().map_or(&[][..], |letter| phrases(*letter));
+        let found = known.iter().filter(|(phrase, _)| {
+            rest.starts_with(phrase.as_bytes()) && rest.get(phrase.len()) == Some(&b' ')
+        });
+        found.map(|(_, signal)| *signal)
     })
 }
 

@@ -178,7 +178,7 @@ impl<'a> Content<'a> {
 
 /// The characters of a string as written: escapes count as they stand, which is near enough.
 fn characters(raw: &str) -> u64 {
-    raw.bytes().filter(|byte| (byte & 0xC0) != 0x80).count() as u64
+    raw.chars().count() as u64
 }
 
 fn part<'a>(cursor: &mut Cursor<'a>, index: usize, content: &mut Content<'a>) -> Result<(), BadRequest> {

@@ -1,7 +1,7 @@
 //! OpenAI Chat Completions: the dialect that most of the world speaks.
 //!
 //! Native lane, where both ends speak it: [`read_chat`] checks a request and finds its facts, [`prepare`]
-//! makes the few changes a provider needs, [`read_error`], [`read_whole`] and [`Watch`] tell what became of
+//! makes the few changes a provider needs, [`read_error`], [`read_whole`] and [`stream::Watch`] tell what became of
 //! it while the bytes pass untouched.
 //!
 //! Translated lane: [`request`], [`reply`] and [`stream`] go to the hub and back, over the wire shapes in

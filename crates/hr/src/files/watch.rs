@@ -97,6 +97,8 @@ fn watch_at(
     let (notice, notices) = sync_channel(1);
     let stop = Arc::new(AtomicBool::new(false));
     let folders = Folders::watch(notice.clone());
+    // All that may be there; what is there is found by looking.
+    let files = vec![home.env.clone(), home.auth.clone(), home.providers.clone()];
     let mut lookout = Lookout {
         pace,
         home,
@@ -104,7 +106,7 @@ fn watch_at(
         flags,
         seen: print,
         shape: Shape::default(),
-        files: Vec::new(),
+        files,
         stamps: Vec::new(),
         looked: SystemTime::UNIX_EPOCH,
         folders,
@@ -143,8 +145,6 @@ struct Lookout<F> {
 
 impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
     fn run(&mut self) {
-        // The watches stand before the first look, so nothing falls between the two.
-        self.follow(&self.read());
         self.look();
         while !self.stop.load(Ordering::SeqCst) {
             let every = if self.folders.complete { self.pace.rescan } else { self.pace.poll };
@@ -179,9 +179,17 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
     fn look(&mut self) {
         let give_up = Instant::now() + self.pace.patience;
         loop {
+            // Watched first and read afterwards, so that nothing falls between the two. A folder made anew
+            // needs a new watch.
+            self.folders.follow(&self.files, &self.home.providers);
             self.looked = SystemTime::now();
             self.stamps = self.stamps_now();
             let sources = self.read();
+            let left = give_up.saturating_duration_since(Instant::now());
+            let before = std::mem::replace(&mut self.files, sources.files(&self.home));
+            if before != self.files && !left.is_zero() {
+                continue;
+            }
             let shape = Shape::of(&sources);
             if sources.print() == self.seen {
                 self.shape = shape;
@@ -190,23 +198,15 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
             let loaded = sources.resolve(&self.home, &self.environment, &self.flags);
             // A writer may be in the middle of it. What no rest follows within reason is meant.
             let unfinished = loaded.is_err() || shape.looks_cut(&self.shape);
-            let left = give_up.saturating_duration_since(Instant::now());
             if unfinished && !left.is_zero() && !self.stop.load(Ordering::SeqCst) {
                 let _ = self.notices.recv_timeout(left.min(self.pace.quiet));
                 continue;
             }
             self.seen = sources.print();
             self.shape = shape;
-            self.follow(&sources);
             (self.on_change)(loaded);
             return;
         }
-    }
-
-    /// Watches the folders of all these files; a folder made anew needs a new watch.
-    fn follow(&mut self, sources: &Sources) {
-        self.files = sources.files(&self.home);
-        self.folders.follow(&self.files, &self.home.providers);
     }
 
     fn stamps_now(&self) -> Vec<Stamp> {
@@ -525,6 +525,16 @@ mod tests {
         std::os::unix::fs::symlink("two", at("next")).unwrap();
         fs::rename(at("next"), at("now")).unwrap();
         assert_eq!(scene.next_port(), 5002);
+    }
+
+    #[test]
+    fn a_file_in_a_folder_that_is_not_there_yet_is_noticed() {
+        let scene = Scene::open(PACE, "ROUTER_AUTH_FILE=later/keys.json\n");
+        let path = scene.folder.path().join("later/keys.json");
+        store::replace(&path, "{\"providers\": {\"groq\": [\"k-1\"]}}").unwrap();
+        assert_eq!(scene.next().unwrap().pool.members.len(), 1);
+        store::replace(&path, "{\"providers\": {\"groq\": [\"k-1\"], \"gemini\": [\"k-2\"]}}").unwrap();
+        assert_eq!(scene.next().unwrap().pool.members.len(), 2);
     }
 
     #[test]

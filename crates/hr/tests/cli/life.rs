@@ -1,7 +1,7 @@
 //! `hr start`, `hr status`, `hr restart`, `hr stop`
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -124,6 +124,19 @@ fn status_shows_what_runs_and_changes_are_in_force_at_once() {
     assert_eq!(said.code, Some(1));
     assert!(said.out.contains("groq") && said.err.contains("No router runs"), "{said:?}");
     scene.run("status --json").refused(&["no router runs", "hr start"]);
+}
+
+#[test]
+fn status_can_be_watched() {
+    let scene = Scene::new();
+    let _router = Router::start(&scene);
+    let mut child = scene.command("status --watch").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let rotations =
+        lines.by_ref().filter(|line| line.as_ref().unwrap().starts_with("Rotation:")).take(2).count();
+    assert_eq!(rotations, 2, "it looks again");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

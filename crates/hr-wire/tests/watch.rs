@@ -80,7 +80,7 @@ fn what_is_good_is_known_at_once() {
         r#"{"reasoning_content":"x"}"#,
         r#"{"reasoning":"x"}"#,
         r#"{"refusal":"x"}"#,
-        r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}"#,
+        r#"{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}]}"#,
         r#"{"content":[{"type":"text","text":"x"}]}"#,
     ];
     for delta in deltas {

@@ -21,6 +21,8 @@ pub(super) struct Glance {
     pub tool_call: bool,
     /// Whether there is reasoning.
     pub reasoning: bool,
+    /// Whether strict clients could not read it as a chunk.
+    pub odd: bool,
     /// The choices that are there, as bits.
     pub present: u128,
     /// The choices that finished, as bits.
@@ -99,7 +101,10 @@ impl Glance {
         cursor.fields(|cursor, name| {
             match (name.raw, cursor.kind()?) {
                 ("content", Kind::String) => self.content |= !cursor.string()?.is_blank(),
-                ("content", Kind::Array) => cursor.items(|cursor, _| self.part(cursor))?,
+                ("content", Kind::Array) => {
+                    self.odd = true;
+                    cursor.items(|cursor, _| self.part(cursor))?;
+                }
                 ("refusal", Kind::String) => self.content |= !cursor.string()?.is_blank(),
                 ("reasoning_content" | "reasoning" | "thinking", Kind::String) => {
                     self.reasoning |= !cursor.string()?.raw.is_empty();
@@ -110,12 +115,7 @@ impl Glance {
                         Ok::<(), Syntax>(())
                     })?;
                 }
-                ("tool_calls", Kind::Array) => {
-                    cursor.items(|_, _| {
-                        self.tool_call = true;
-                        Ok::<(), Syntax>(())
-                    })?;
-                }
+                ("tool_calls", Kind::Array) => cursor.items(|cursor, _| self.call(cursor))?,
                 ("function_call", Kind::Object) => self.tool_call = true,
                 ("audio", Kind::Object) => self.content = true,
                 ("images", Kind::Array) => {
@@ -128,6 +128,26 @@ impl Glance {
             }
             Ok(())
         })
+    }
+
+    /// A call of a tool; in a chunk it needs its index, and its type where its id is.
+    fn call(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        self.tool_call = true;
+        if cursor.kind()? != Kind::Object {
+            return Ok(());
+        }
+        let (mut index, mut id, mut kind) = (false, false, false);
+        cursor.fields(|cursor, name| {
+            match (name.raw, cursor.kind()?) {
+                ("index", Kind::Number) => index = true,
+                ("id", Kind::String) => id = true,
+                ("type", Kind::String) => kind = true,
+                _ => {}
+            }
+            Ok::<(), Syntax>(())
+        })?;
+        self.odd |= !index || (id && !kind);
+        Ok(())
     }
 
     /// A part of content, as some providers send it: text, thinking, or an image.

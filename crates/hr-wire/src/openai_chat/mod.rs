@@ -1,8 +1,8 @@
 //! OpenAI Chat Completions: the dialect that most of the world speaks.
 //!
 //! Native lane, where both ends speak it: [`read_chat`] checks a request and finds its facts, [`prepare`]
-//! makes the few changes a provider needs, [`read_error`], [`read_whole`] and [`stream::Watch`] tell what became of
-//! it while the bytes pass untouched.
+//! makes the few changes a provider needs, [`read_error`], [`read_whole`] and [`stream::Watch`] tell what
+//! became of it while the bytes pass untouched.
 //!
 //! Translated lane: [`request`], [`reply`] and [`stream`] go to the hub and back, over the wire shapes in
 //! [`types`]. [`error`] holds the words for the caller.
@@ -14,6 +14,7 @@ pub mod error;
 mod facts;
 mod glance;
 mod hint;
+mod mend;
 mod messages;
 mod prepare;
 mod quirk;

@@ -1,4 +1,6 @@
 //! The native lane's stream: bytes pass as they came while somebody watches.
+//!
+//! Only what the caller's client could not read is changed: see [`super::mend`].
 
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
@@ -6,6 +8,7 @@ use hr_core::usage::Usage;
 
 use super::classify::read_inner_error;
 use super::glance::Glance;
+use super::mend::Mender;
 use super::whole::no_answer;
 use crate::hub::Finish;
 use crate::sse::{self, Decoder, Frame};
@@ -27,6 +30,7 @@ pub struct WatchOptions {
 pub struct Watch {
     options: WatchOptions,
     decoder: Decoder,
+    mender: Mender,
     usage: Option<Usage>,
     finish: Option<Finish>,
     /// Choices that began and that finished, as bits.
@@ -214,14 +218,16 @@ impl Watch {
             ));
         }
         let fate = self.take(&glance, data)?;
-        match fate {
-            Fate::Pass if frame.has_connection_fields => {
-                let mut plain = Vec::with_capacity(data.len() + 8);
-                sse::encode(&mut plain, None, data);
-                Ok(Fate::Replace(plain.into()))
-            }
-            fate => Ok(fate),
+        if !matches!(fate, Fate::Pass) {
+            return Ok(fate);
         }
+        let mended = if glance.odd { self.mender.mend(data) } else { None };
+        if mended.is_none() && !frame.has_connection_fields {
+            return Ok(Fate::Pass);
+        }
+        let mut plain = Vec::with_capacity(data.len() + 64);
+        sse::encode(&mut plain, None, mended.as_deref().unwrap_or(data));
+        Ok(Fate::Replace(plain.into()))
     }
 
     /// Notes what a chunk holds.

@@ -63,6 +63,16 @@ pub struct PoolModel {
     pub price: Option<Price>,
     /// Its spend class here.
     pub spend: SpendClass,
+    /// Whether it is used only for requests that name it.
+    pub by_request: bool,
+}
+
+impl PoolModel {
+    /// A model of which nothing is known but its name, for a request that names it.
+    #[must_use]
+    pub fn unlisted(id: &str, provider: &Provider) -> Self {
+        resolve::unlisted(provider, id)
+    }
 }
 
 /// A provider as the pool offers it.

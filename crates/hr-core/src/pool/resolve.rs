@@ -211,17 +211,27 @@ impl Gathering<'_> {
 
     /// The models that may be used, in the user's order.
     fn models(&mut self, provider: &Provider, set: &ProviderSettings) -> Vec<PoolModel> {
-        let wanted: Vec<&str> = if set.models.is_empty() {
-            provider.models.iter().filter(|model| model.default).map(|model| model.id.as_str()).collect()
-        } else {
-            set.models.iter().map(String::as_str).collect()
+        let listed = |default: bool| {
+            let models = provider.models.iter().filter(move |model| model.default == default);
+            models.map(|model| model.id.as_str())
         };
-        let models: Vec<PoolModel> = wanted
-            .iter()
-            .filter(|id| !set.excluded.contains(&id.to_lowercase()))
-            .map(|id| pool_model(provider, set, id))
-            .collect();
-        if models.is_empty() && !wanted.is_empty() {
+        // A list of the user's is the whole list; without one, what else is known can be asked for by name.
+        let (wanted, by_request): (Vec<&str>, Vec<&str>) = if set.models.is_empty() {
+            (listed(true).collect(), listed(false).collect())
+        } else {
+            (set.models.iter().map(String::as_str).collect(), Vec::new())
+        };
+        let allowed = |id: &&&str| !set.excluded.contains(&id.to_lowercase());
+        let mut models: Vec<PoolModel> =
+            wanted.iter().filter(allowed).map(|id| pool_model(provider, set, id)).collect();
+        let none_left = models.is_empty() && !wanted.is_empty();
+        models.extend(
+            by_request
+                .iter()
+                .filter(allowed)
+                .map(|id| PoolModel { by_request: true, ..pool_model(provider, set, id) }),
+        );
+        if none_left {
             let variable = EXCLUDE_MODELS.of(provider);
             let reason =
                 format!("`{variable}` excludes every model of `{}`, so it is never called", provider.id);
@@ -276,7 +286,13 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
             .or_else(|| known.and_then(|model| model.reasoning)),
         price: known.and_then(|model| model.price),
         spend: known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id)),
+        by_request: false,
     }
+}
+
+/// A model that only a request names.
+pub(super) fn unlisted(provider: &Provider, id: &str) -> PoolModel {
+    PoolModel { by_request: true, ..pool_model(provider, &ProviderSettings::default(), id) }
 }
 
 /// What a call costs when the model's own entry does not say. A model that the catalogue does not know costs

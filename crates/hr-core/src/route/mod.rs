@@ -37,7 +37,7 @@ pub use target::{UnknownModel, target};
 pub use tried::Tried;
 pub use verdict::Verdict;
 
-use crate::pool::Pool;
+use crate::pool::{Pool, PoolModel};
 use crate::time::Millis;
 use plan::Planner;
 use settle::Settlement;
@@ -64,6 +64,21 @@ impl Router {
     pub fn install(&mut self, now: Millis, pool: Pool) -> Arc<Roster> {
         self.roster = Arc::new(self.slots.enlist(now, pool));
         Arc::clone(&self.roster)
+    }
+
+    /// The roster for a request that pins a model: the same one when the model is listed, else one that lists
+    /// it for this request only. `None` when the provider is not in it, or callers have named too many models.
+    pub fn roster_for(&mut self, roster: &Arc<Roster>, target: &Target) -> Option<Arc<Roster>> {
+        let Target::Pin { provider, model } = target else { return Some(Arc::clone(roster)) };
+        let members = &roster.pool.members;
+        let at = members.iter().position(|member| member.provider.id == *provider)?;
+        let member = &members[at];
+        let listed = member.models.iter().any(|known| known.id == *model);
+        if listed || member.embed_model.as_deref() == Some(model) {
+            return Some(Arc::clone(roster));
+        }
+        let unlisted = PoolModel::unlisted(model, &member.provider);
+        self.slots.with_model(roster, at, unlisted).map(Arc::new)
     }
 
     /// The roster in force.

@@ -191,6 +191,9 @@ impl<'a> Planner<'a> {
             {
                 continue;
             }
+            if model.by_request && !self.names(&model.id) {
+                continue;
+            }
             asked = true;
             let slot = &provider.models[slots.model(at)];
             if let Some(exclusion) = self.gates.model((index, member), (at, model), slot) {
@@ -210,6 +213,14 @@ impl<'a> Planner<'a> {
         }
         if !asked {
             self.plan.exclusions.push(Exclusion::new(index, Gate::Excluded));
+        }
+    }
+
+    /// Whether the request names this model.
+    fn names(&self, id: &str) -> bool {
+        match &self.ask.target {
+            Target::Profile(_) => false,
+            Target::Prefer(model) | Target::Pin { model, .. } => model == id,
         }
     }
 

@@ -13,9 +13,12 @@ use super::learned::{Ceiling, Refusals};
 use super::policy::PROVEN_WITHIN;
 use crate::catalog::Provider;
 use crate::failure::FailureKind;
-use crate::pool::{Key, Member, Pool};
+use crate::pool::{Key, Member, Pool, PoolModel};
 use crate::secret::KeyId;
 use crate::time::Millis;
+
+/// The most models of one provider, those that callers name included. State is kept for each.
+const MAX_MODELS: usize = 4_096;
 
 /// How long a measured latency is believed.
 pub const LATENCY_MEMORY: Duration = Duration::from_secs(600);
@@ -75,7 +78,7 @@ impl Roster {
 }
 
 /// The slots of a pool's member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct MemberSlots {
     pub(super) provider: usize,
     pub(super) keys: Vec<usize>,
@@ -373,6 +376,18 @@ impl Slots {
             gone.for_each(|(key, _)| key.shed(now));
         }
         Roster { pool, slots }
+    }
+
+    /// A roster with one more model at one member; `None` when callers have named too many of them.
+    pub(super) fn with_model(&mut self, roster: &Roster, member: usize, model: PoolModel) -> Option<Roster> {
+        let (mut pool, mut slots) = (roster.pool.clone(), roster.slots.clone());
+        let provider = &mut self.providers[slots[member].provider];
+        if provider.models.len() >= MAX_MODELS && !provider.model_index.contains_key(&model.id) {
+            return None;
+        }
+        slots[member].models.push(provider.model_slot(&model.id));
+        pool.members[member].models.push(model);
+        Some(Roster { pool, slots })
     }
 
     fn enlist_member(&mut self, member: &Member) -> MemberSlots {

@@ -9,6 +9,9 @@ use crate::problem::did_you_mean;
 /// The name under which the pool is always asked for, whatever `ROUTER_MODEL_ID` says.
 pub const ROUTER_MODEL: &str = "hermes-router";
 
+/// The longest id of a model that is believed to be one.
+const MAX_ID_BYTES: usize = 256;
+
 /// The suffix that asks for speed behind any name, as clients of the original use it.
 const ANY_FAST: &str = ":fast";
 
@@ -103,8 +106,15 @@ fn known_id<'a>(name: &str, members: &'a [Member]) -> Option<&'a str> {
     find(&|id| id == name).or_else(|| find(&|id| id.eq_ignore_ascii_case(name)))
 }
 
-/// The provider and model of `provider/model`, when the pool has both.
-fn pinned<'a>(name: &str, pool: &'a Pool) -> Option<(&'a str, &'a str)> {
+/// Whether a name can be a model's id at all.
+fn may_be_an_id(name: &str) -> bool {
+    let odd = |c: char| c.is_control() || c.is_whitespace();
+    !name.is_empty() && name.len() <= MAX_ID_BYTES && !name.contains(odd)
+}
+
+/// The provider and model of `provider/model`, when the pool has the provider. A model that is not listed is
+/// what the caller says it is, unless names are strict.
+fn pinned<'a>(name: &'a str, pool: &'a Pool) -> Option<(&'a str, &'a str)> {
     let (provider, model) = name.split_once('/')?;
     let called = |member: &&Member| {
         let aliases = &member.provider.aliases;
@@ -112,6 +122,7 @@ fn pinned<'a>(name: &str, pool: &'a Pool) -> Option<(&'a str, &'a str)> {
             || aliases.iter().any(|alias| alias.eq_ignore_ascii_case(provider))
     };
     let member = pool.members.iter().find(called)?;
-    let id = known_id(model, std::slice::from_ref(member))?;
-    Some((&member.provider.id, id))
+    let known = known_id(model, std::slice::from_ref(member));
+    let named = (!pool.rules.strict_models && may_be_an_id(model)).then_some(model);
+    Some((&member.provider.id, known.or(named)?))
 }

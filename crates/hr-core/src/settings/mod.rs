@@ -58,6 +58,8 @@ impl FirstByte {
     pub const MUCH_REASONING: Duration = Duration::from_secs(30);
     /// A streamed reply's first event from the last candidate.
     pub const LAST: Duration = Duration::from_secs(60);
+    /// Anything from a server on the user's own machine, which may have to load the model first.
+    pub const LOCAL: Duration = Duration::from_secs(300);
     /// A whole reply.
     pub const WHOLE: Duration = Duration::from_secs(120);
 }

@@ -54,6 +54,7 @@ pub fn model(id: &str, rating: u8) -> PoolModel {
         reasoning: Some(false),
         price: None,
         spend: SpendClass::Free,
+        by_request: false,
     }
 }
 

@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_wire::envelope::BadRequest;
+use hr_wire::openai_chat;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use hr_wire::envelope::BadRequest;
-use hr_wire::openai_chat;
 
 use super::reply::Stream;
 
@@ -36,9 +36,9 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
-            Self::Whole(bytes) => {
-                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
-            }
+            Self::Whole(bytes) => Poll::Ready(
+                bytes.take().filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))),
+            ),
             Self::Stream(stream) => {
                 stream.poll_next(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -169,8 +169,7 @@ impl Refusal {
     #[must_use]
     pub fn answer(self) -> Answer {
         let kind = self.kind.unwrap_or_else(|| kind_of(self.status));
-        let body =
-            openai_chat::refuse(kind, self.code, &self.message, self.param.as_deref());
+        let body = openai_chat::refuse(kind, self.code, &self.message, self.param.as_deref());
         let mut answer = whole(self.status, "application/json", body);
         if let Some(wait) = self.retry_after {
             // Rounded up: coming back a moment early would be refused again.

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::Full;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Work;
 use hr_core::usage::Usage;
 use hr_wire::openai_chat;
 use hr_wire::openai_chat::stream::{Watch, WatchOptions};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::receipt::Receipt;

@@ -1,9 +1,9 @@
 //! Who may come in: access keys, and the names under which the router may be addressed.
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use hr_core::secret::Secret;
 use hr_core::settings::Settings;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -128,9 +128,12 @@ mod tests {
         ] {
             assert!(callers.admit(&headers(&[(name, value)])), "{name}: {value}");
         }
-        for (name, value) in
-            [("authorization", "Bearer sk-on"), ("authorization", "Bearer "), ("authorization", ""), ("x-api-key", "sk-ones")]
-        {
+        for (name, value) in [
+            ("authorization", "Bearer sk-on"),
+            ("authorization", "Bearer "),
+            ("authorization", ""),
+            ("x-api-key", "sk-ones"),
+        ] {
             assert!(!callers.admit(&headers(&[(name, value)])), "{name}: {value}");
         }
         assert!(!callers.admit(&HeaderMap::new()));
@@ -139,8 +142,14 @@ mod tests {
 
     #[test]
     fn a_name_of_somebody_else_is_turned_away() {
-        let doors = Doors { names: vec!["127.0.0.1".into(), "localhost".into(), "box.lan".into()], any: false, bound_to_loopback: true };
-        for host in ["localhost", "localhost:8319", "127.0.0.1:8319", "[::1]:8319", "BOX.lan", "x.localhost:1"] {
+        let doors = Doors {
+            names: vec!["127.0.0.1".into(), "localhost".into(), "box.lan".into()],
+            any: false,
+            bound_to_loopback: true,
+        };
+        for host in
+            ["localhost", "localhost:8319", "127.0.0.1:8319", "[::1]:8319", "BOX.lan", "x.localhost:1"]
+        {
             assert!(doors.open_to(&headers(&[("host", host)]), None), "{host}");
         }
         for host in ["evil.example", "evil.example:8319", "localhost.evil.example", "10.0.0.1", ""] {

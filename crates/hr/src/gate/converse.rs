@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
 use hr_core::catalog::Quirks;
 use hr_core::failure::FailureKind;
-use hr_core::pool::{Member, PoolModel};
-use hr_core::route::{self, Ask, Choice, Effort, Next, Plan, Tried, Verdict, Work};
+use hr_core::pool::{Member, Pool, PoolModel};
+use hr_core::route::{
+    self, Ask, Candidate, Choice, Effort, Next, Plan, Profile, Roster, Target, Tried, Verdict, Work,
+};
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
 use hr_wire::envelope::Envelope;
 use hr_wire::hub::Loss;
 use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing, Prepared};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
@@ -80,6 +82,7 @@ impl Facts {
                 })
             }
             Self::Embed(facts) => Ok(Ask {
+                target: embed_target(&facts.model, &live.roster.pool),
                 work: Work::Embed,
                 prompt_tokens: facts.prompt_tokens,
                 params: facts.params.clone(),
@@ -92,12 +95,20 @@ impl Facts {
         matches!(self, Self::Chat(facts) if facts.include_usage)
     }
 
+    fn model(&self) -> &str {
+        match self {
+            Self::Chat(facts) => &facts.model,
+            Self::Embed(facts) => &facts.model,
+        }
+    }
+
     fn stream(&self) -> bool {
         matches!(self, Self::Chat(facts) if facts.stream)
     }
 
     /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
-    fn body(&self, envelope: &Envelope, member: &Member, model: &str, live: &Live) -> Prepared {
+    fn body(&self, envelope: &Envelope, roster: &Roster, candidate: Candidate) -> Prepared {
+        let (member, model) = (roster.member(candidate), roster.model_id(candidate));
         let quirks: &Quirks = &member.provider.quirks;
         match self {
             Self::Embed(_) => {
@@ -105,7 +116,7 @@ impl Facts {
                 Prepared { body, asked_for_usage: false, losses: Vec::new() }
             }
             Self::Chat(facts) => {
-                let known = member.models.iter().find(|known| known.id == model);
+                let known = member.models.get(candidate.model);
                 openai_chat::prepare(
                     envelope,
                     &Outgoing {
@@ -115,13 +126,24 @@ impl Facts {
                         caller_wants_usage: facts.include_usage,
                         max_output_cap: cap(member, known),
                         reasoning_reserve: match known.and_then(|known| known.reasoning) {
-                            Some(true) => live.roster.pool.rules.reasoning_reserve,
+                            Some(true) => roster.pool.rules.reasoning_reserve,
                             _ => 0,
                         },
                     },
                 )
             }
         }
+    }
+}
+
+/// Vectors of two models do not compare, so an embedding model that is asked for by name is kept to. Any
+/// other name leaves the choice to the router, as the original does.
+fn embed_target(model: &str, pool: &Pool) -> Target {
+    let embeds = |id: &str| pool.members.iter().any(|member| member.embed_model.as_deref() == Some(id));
+    match route::target(model, None, pool) {
+        Ok((Target::Prefer(id), _)) if embeds(&id) => Target::Prefer(id),
+        Ok((Target::Pin { provider, model }, _)) if embeds(&model) => Target::Pin { provider, model },
+        Ok(_) | Err(_) => Target::Profile(Profile::Balanced),
     }
 }
 
@@ -150,9 +172,12 @@ pub async fn converse(
     let envelope = Envelope::read(bytes)?;
     let facts = Facts::read(&envelope, work)?;
     let ask = facts.ask(headers, &live)?;
+    let roster =
+        gate.router().roster_for(&live.roster, &ask.target).ok_or_else(|| unknown_model(facts.model()))?;
     let mut journey = Journey {
         gate,
         live: &live,
+        roster: &roster,
         deadline: started.after(live.settings.timeouts.request_deadline),
         tried: Tried::default(),
         known_bad: 0,
@@ -170,8 +195,8 @@ pub async fn converse(
         };
         let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
         journey.calls(&choice);
-        let member = &live.roster.pool.members[choice.candidate.member];
-        let prepared = facts.body(&envelope, member, journey.model(&choice), &live);
+        let member = roster.member(choice.candidate);
+        let prepared = facts.body(&envelope, &roster, choice.candidate);
         let losses = prepared.losses;
         let order = Order {
             body: prepared.body,
@@ -184,7 +209,7 @@ pub async fn converse(
         match attempt(&mut receipt, order).await {
             Ok(started) => return Ok(journey.commit(started, receipt, &losses)),
             Err(Failed { failure, answer }) => {
-                journey.tried.note(&live.roster, choice.candidate, &failure);
+                journey.tried.note(&roster, choice.candidate, &failure);
                 let keep = matches!(failure.kind, FailureKind::TooLarge | FailureKind::Unsupported);
                 match receipt.fail(failure) {
                     Next::GiveBack => return Ok(journey.give_back(answer)),
@@ -200,6 +225,8 @@ pub async fn converse(
 struct Journey<'a> {
     gate: &'a Arc<Gate>,
     live: &'a Arc<Live>,
+    /// The live one, but that a pinned model nobody listed is in it.
+    roster: &'a Roster,
     deadline: Millis,
     tried: Tried,
     known_bad: u32,
@@ -210,7 +237,7 @@ struct Journey<'a> {
 impl Journey<'_> {
     fn plan(&self, ask: &Ask) -> Plan {
         let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
-        self.gate.router().plan(now, &self.live.roster, ask, &self.tried, draw)
+        self.gate.router().plan(now, self.roster, ask, &self.tried, draw)
     }
 
     /// The first choice that the router admits now and that a budget remains for.
@@ -223,24 +250,14 @@ impl Journey<'_> {
         plan.choices
             .iter()
             .filter(|choice| !choice.known_bad || self.known_bad < KNOWN_BAD_BUDGET)
-            .find_map(|choice| Some((choice.clone(), router.begin(now, &self.live.roster, choice).ok()?)))
+            .find_map(|choice| Some((choice.clone(), router.begin(now, self.roster, choice).ok()?)))
     }
 
     fn calls(&mut self, choice: &Choice) {
         self.line.attempts += 1;
         self.known_bad += u32::from(choice.known_bad);
-        let provider = self.live.roster.pool.members[choice.candidate.member].provider.id.clone();
-        self.line.model = Some(self.model(choice).to_owned());
-        self.line.provider = Some(provider);
-    }
-
-    /// The model's id on the wire.
-    fn model(&self, choice: &Choice) -> &str {
-        let member = &self.live.roster.pool.members[choice.candidate.member];
-        match member.models.get(choice.candidate.model) {
-            Some(model) => &model.id,
-            None => member.embed_model.as_deref().unwrap_or_default(),
-        }
+        self.line.model = Some(self.roster.model_id(choice.candidate).to_owned());
+        self.line.provider = Some(self.roster.provider(choice.candidate).id.clone());
     }
 
     /// How long this candidate may take until something good comes.
@@ -249,7 +266,7 @@ impl Journey<'_> {
         let own = member.provider.first_byte_timeout;
         let wait = match self.live.settings.timeouts.first_byte {
             Some(set) => set,
-            None if member.provider.local => own.unwrap_or(FirstByte::WHOLE),
+            None if member.provider.local => own.unwrap_or(FirstByte::LOCAL),
             None if !ask.stream => own.map_or(FirstByte::WHOLE, |own| own.max(FirstByte::WHOLE)),
             None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
             None if others => FirstByte::OTHERS_REMAIN,

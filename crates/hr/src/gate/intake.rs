@@ -25,9 +25,12 @@ const FIRST_BUFFER: usize = 256 * 1024;
 pub async fn read(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         linger(body);
-        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request body must not be compressed")
-            .code("unsupported_content_encoding")
-            .param("Content-Encoding"));
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "the request body must not be compressed",
+        )
+        .code("unsupported_content_encoding")
+        .param("Content-Encoding"));
     }
     let promised = headers
         .get(CONTENT_LENGTH)
@@ -42,12 +45,17 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Resu
     loop {
         let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
             Err(_) => {
-                return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")
-                    .code("request_timeout"));
+                return Err(Refusal::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the request body did not arrive in time",
+                )
+                .code("request_timeout"));
             }
             Ok(None) => return Ok(all.freeze()),
             Ok(Some(Err(_))) => {
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "the request body broke off").code("broken_body"));
+                return Err(
+                    Refusal::new(StatusCode::BAD_REQUEST, "the request body broke off").code("broken_body")
+                );
             }
             Ok(Some(Ok(frame))) => frame,
         };

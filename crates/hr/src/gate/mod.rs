@@ -23,12 +23,12 @@ pub mod status;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Uri};
 use hr_core::catalog::Catalog;
 use hr_core::pool::Pool;
 use hr_core::route::{Candidate, Roster, Router, Work};
 use hr_core::secret::Secret;
 use hr_core::settings::Settings;
+use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 
 use crate::upstream::client::Client;

@@ -24,15 +24,19 @@ pub fn one(gate: &Gate, live: &Live, id: &str) -> Result<Answer, Refusal> {
     let id = percent_encoding::percent_decode_str(id).decode_utf8_lossy();
     match entries(gate, live).into_iter().find(|entry| entry["id"] == *id) {
         Some(entry) => Ok(answer::json(StatusCode::OK, &entry)),
-        None => Err(Refusal::new(StatusCode::NOT_FOUND, "there is no model of this name; GET /v1/models lists them")
-            .code("model_not_found")
-            .param("model")),
+        None => Err(Refusal::new(
+            StatusCode::NOT_FOUND,
+            "there is no model of this name; GET /v1/models lists them",
+        )
+        .code("model_not_found")
+        .param("model")),
     }
 }
 
 fn entries(gate: &Gate, live: &Live) -> Vec<Value> {
     let created = gate.clock.started_at().0 / 1000;
-    let entry = |id: &str, owner: &str| json!({ "id": id, "object": "model", "created": created, "owned_by": owner });
+    let entry =
+        |id: &str, owner: &str| json!({ "id": id, "object": "model", "created": created, "owned_by": owner });
     let pool = &live.roster.pool;
     let name = pool.rules.router_model.as_str();
     let mut entries = vec![entry(name, OURS)];

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use hr_core::route::Work;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
-use hr_core::route::Work;
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};

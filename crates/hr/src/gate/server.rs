@@ -1,27 +1,32 @@
 //! Accepts connections and stops gracefully.
 
+use std::convert::Infallible;
 use std::net::TcpListener as StdListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
 use tracing::{debug, warn};
 
 use super::Gate;
 use super::routes;
 
 /// Connections that are open at the same time.
-const MAX_CONNECTIONS: usize = 16 * 1024;
+const MAX_CONNECTIONS: u32 = 16 * 1024;
 /// How long a caller may take to send the head of a request; also how long an idle connection is kept.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(75);
 /// The most bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How long an open connection may still bring a request after the stop: one that was on its way already would
+/// otherwise meet a closed door.
+const LAST_REQUEST: Duration = Duration::from_millis(250);
 /// The pause after the system refused a connection for want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,13 +42,8 @@ pub async fn serve(
 ) -> anyhow::Result<bool> {
     listener.set_nonblocking(true).context("the listener cannot be used")?;
     let listener = TcpListener::from_std(listener).context("the listener cannot be used")?;
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .pipeline_flush(true);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let (drain, draining) = watch::channel(false);
     tokio::pin!(stop);
     loop {
         let accept = async {
@@ -55,33 +55,68 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = converse_with(stream, Arc::clone(&gate), draining.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
             Err(error) => {
                 warn!(cause = %error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        // Events are small and wanted at once; Nagle would hold them back.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(cause = %error, "TCP_NODELAY could not be set");
         }
-        let gate = Arc::clone(&gate);
-        let service = service_fn(move |request| {
-            let gate = Arc::clone(&gate);
-            async move { Ok::<_, std::convert::Infallible>(routes::answer(gate, request).await) }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            // A caller that breaks its connection is no news; its request says so itself.
-            if let Err(error) = connection.await {
-                debug!(cause = %error, "a connection ended badly");
-            }
-            drop(place);
-        });
     }
     drop(listener);
+    // The receivers of the connections are the only ones; without any there is nobody to tell.
+    let _ = drain.send(true);
     let patience = gate.live().settings.timeouts.shutdown;
-    Ok(tokio::time::timeout(patience, graceful.shutdown()).await.is_ok())
+    // Every place is free when every connection has ended.
+    let all_ended = tokio::time::timeout(patience, places.acquire_many(MAX_CONNECTIONS)).await;
+    Ok(all_ended.is_ok())
+}
+
+/// Serves one connection until its caller closes it, or until the router stops and it is idle.
+async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::Receiver<bool>) {
+    // Events are small and wanted at once; Nagle would hold them back.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(cause = %error, "TCP_NODELAY could not be set");
+    }
+    let last = draining.clone();
+    let service = service_fn(move |request| {
+        let (gate, last) = (Arc::clone(&gate), last.clone());
+        async move {
+            let mut answer = routes::answer(gate, request).await;
+            if *last.borrow() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .pipeline_flush(true)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let stopped = async {
+        // An error means that the server is gone, which is a stop, too.
+        let _ = draining.wait_for(|draining| *draining).await;
+        tokio::time::sleep(LAST_REQUEST).await;
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A caller that breaks its connection is no news; its request says so itself.
+    if let Err(error) = ended {
+        debug!(cause = %error, "a connection ended badly");
+    }
 }

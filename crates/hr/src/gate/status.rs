@@ -1,10 +1,10 @@
 //! `GET /v1/status`, `GET /health` and `GET /`: how the router is. The key sets are the original product's,
 //! with ours added.
 
-use http::StatusCode;
 use hr_core::pool::{Member, PoolModel};
 use hr_core::route::{BreakerPhase, MemberState};
 use hr_core::time::Millis;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
@@ -106,7 +106,7 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
         })
         .collect();
     let error_rate = if state.requests == 0 { 0.0 } else { state.errors as f64 / state.requests as f64 };
-    let primary = member.models.first();
+    let primary = member.models.first().filter(|model| !model.by_request);
     json!({
         "name": member.provider.name,
         "off": member.off,
@@ -128,7 +128,7 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
         "tokens": gate.metrics.tokens_of(&member.provider.id),
         "available": member.off.is_none() && !member.keys.is_empty() && primary.is_some(),
         "model": primary.map(|model| &model.id),
-        "models": member.models.iter().map(|model| &model.id).collect::<Vec<_>>(),
+        "models": member.models.iter().filter(|m| !m.by_request).map(|m| &m.id).collect::<Vec<_>>(),
         "rating": primary.map(|model| model.rating),
         "supports_tools": primary.and_then(|model| model.tools),
         "reasoning": primary.and_then(|model| model.reasoning),
@@ -142,6 +142,7 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
 fn capabilities(model: &PoolModel) -> Value {
     json!({
         "model": model.id,
+        "by_request": model.by_request,
         "rating": model.rating,
         "spend": model.spend,
         "context": model.context,

@@ -78,7 +78,8 @@ impl Client {
     /// When no connection could be made or it broke before an answer's head was read.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
         let sent = if request.uri().scheme_str() == Some("https") {
-            let tls = self.tls.get_or_try_init(|| self.tls_client()).await.map_err(SendError::Certificates)?;
+            let tls =
+                self.tls.get_or_try_init(|| self.tls_client()).await.map_err(SendError::Certificates)?;
             tls.request(request)
         } else {
             self.plain.request(request)
@@ -106,7 +107,10 @@ impl Client {
 
 fn builder() -> hyper_util::client::legacy::Builder {
     let mut builder = Pooled::builder(TokioExecutor::new());
-    builder.pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_IDLE_PER_HOST).pool_timer(TokioTimer::new());
+    builder
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
+        .pool_timer(TokioTimer::new());
     builder
 }
 

@@ -1,10 +1,10 @@
 //! The headers of a call: content, our own name, the provider's extras and the credential.
 
+use hr_core::catalog::AuthScheme;
+use hr_core::pool::{Key, Member};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
-use hr_core::catalog::AuthScheme;
-use hr_core::pool::{Key, Member};
 
 /// How the router names itself to providers; it never poses as another product.
 pub const OUR_USER_AGENT: &str = concat!("hermes-router/", env!("CARGO_PKG_VERSION"));
@@ -39,8 +39,7 @@ pub fn headers(member: &Member, key: &Key) -> Result<HeaderMap, SignError> {
     let Some(secret) = &key.secret else { return Ok(headers) };
     let (name, text) = match &member.provider.auth {
         AuthScheme::Header(name) => {
-            let header =
-                HeaderName::try_from(name.as_str()).map_err(|_| SignError::Header(name.clone()))?;
+            let header = HeaderName::try_from(name.as_str()).map_err(|_| SignError::Header(name.clone()))?;
             (header, secret.expose().to_owned())
         }
         AuthScheme::Bearer | AuthScheme::Oauth | AuthScheme::None => {

@@ -59,7 +59,12 @@ impl Metrics {
         line(&mut text, "hermes_router_uptime_seconds", None, uptime_seconds as f64);
         header(&mut text, "hermes_router_providers", "gauge", "Providers in the pool.");
         line(&mut text, "hermes_router_providers", None, members.len() as f64);
-        header(&mut text, "hermes_router_answers_total", "counter", "Answers to callers, by class of status.");
+        header(
+            &mut text,
+            "hermes_router_answers_total",
+            "counter",
+            "Answers to callers, by class of status.",
+        );
         for (class, count) in self.answers.iter().enumerate().skip(2) {
             let class = format!("{class}xx");
             line(&mut text, "hermes_router_answers_total", Some(("status", &class)), load(count));
@@ -67,7 +72,9 @@ impl Metrics {
         type Read = fn(&MemberState) -> Option<f64>;
         let by_provider: [(&str, &str, &str, Read); 4] = [
             ("hermes_router_requests_total", "counter", "Calls to a provider.", |m| Some(m.requests as f64)),
-            ("hermes_router_errors_total", "counter", "Calls to a provider that failed.", |m| Some(m.errors as f64)),
+            ("hermes_router_errors_total", "counter", "Calls to a provider that failed.", |m| {
+                Some(m.errors as f64)
+            }),
             ("hermes_router_avg_latency_ms", "gauge", "Mean time of good calls.", |m| m.avg_latency_ms),
             ("hermes_router_circuit_breaker_open", "gauge", "Whether a provider's circuit is open.", |m| {
                 Some(f64::from(u8::from(m.breaker.phase != BreakerPhase::Closed)))

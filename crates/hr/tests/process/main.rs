@@ -1,5 +1,5 @@
 //! The real program as a process: many streams, slow readers, signals, changes of its files under load.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 #[path = "../stories/caller.rs"]
 mod caller;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hr_testkit::{Answer, Fake, Script};
+use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -44,7 +44,8 @@ async fn two_thousand_slow_streams_all_end_well() {
             tokio::spawn(async move {
                 let mut body = question("go on");
                 body["stream"] = json!(true);
-                let answer = caller.open(caller.request("POST", "/v1/chat/completions", body.to_string())).await;
+                let answer =
+                    caller.open(caller.request("POST", "/v1/chat/completions", body.to_string())).await;
                 assert_eq!(answer.status(), 200);
                 all_open.wait().await;
                 let text = answer.into_body().collect().await.unwrap().to_bytes();

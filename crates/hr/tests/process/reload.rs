@@ -24,8 +24,14 @@ async fn a_thousand_changes_under_load_fail_no_request() {
             let (stop, served, caller) = (Arc::clone(&stop), Arc::clone(&served), router.caller());
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    let got = if number % 2 == 0 { caller.chat("hi").await } else { caller.stream("hi").await };
-                    assert_eq!((got.status.as_u16(), got.said().as_str()), (200, "still here"), "{}", got.text());
+                    let got =
+                        if number % 2 == 0 { caller.chat("hi").await } else { caller.stream("hi").await };
+                    assert_eq!(
+                        (got.status.as_u16(), got.said().as_str()),
+                        (200, "still here"),
+                        "{}",
+                        got.text()
+                    );
                     served.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -41,7 +47,11 @@ async fn a_thousand_changes_under_load_fail_no_request() {
             // Broken in one way each; written in place, as a hasty editor does.
             3 => std::fs::write(path(".env"), format!("{env}this is no setting {number}\n")).unwrap(),
             4 => std::fs::write(path("auth.json"), format!("{{\"providers\": {{ {number}")).unwrap(),
-            _ => std::fs::write(path("providers.d/extra.toml"), format!("id = \"extra\"\nbase_urk = {number}\n")).unwrap(),
+            _ => std::fs::write(
+                path("providers.d/extra.toml"),
+                format!("id = \"extra\"\nbase_urk = {number}\n"),
+            )
+            .unwrap(),
         }
         // A few requests between changes, so that each meets another state of the files.
         let at = served.load(Ordering::Relaxed);

@@ -27,7 +27,11 @@ impl Router {
         let folder = TempDir::new().unwrap();
         // The port is free now; nobody else on this machine picks ports by hand.
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        std::fs::write(folder.path().join(".env"), format!("PROXY_API_KEYS={KEY}\nPORT={port}\n{settings}\n")).unwrap();
+        std::fs::write(
+            folder.path().join(".env"),
+            format!("PROXY_API_KEYS={KEY}\nPORT={port}\n{settings}\n"),
+        )
+        .unwrap();
         std::fs::create_dir(folder.path().join("providers.d")).unwrap();
         for (name, text) in providers {
             std::fs::write(folder.path().join("providers.d").join(format!("{name}.toml")), text).unwrap();
@@ -93,7 +97,9 @@ impl Router {
 
     /// Its resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status")).unwrap();
+        let status =
+            std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status"))
+                .unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse().unwrap()
     }
@@ -108,5 +114,10 @@ impl Drop for Router {
 
 /// The file of a fake provider with one model.
 pub fn provider(id: &str, base_url: &str) -> (String, String) {
-    (id.to_owned(), format!("id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n[[model]]\nid = \"{id}-model\"\n"))
+    (
+        id.to_owned(),
+        format!(
+            "id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n[[model]]\nid = \"{id}-model\"\n"
+        ),
+    )
 }

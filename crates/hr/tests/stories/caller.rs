@@ -47,9 +47,10 @@ impl Got {
     /// The text of the answer, whole or streamed.
     pub fn said(&self) -> String {
         if self.header("content-type").starts_with("text/event-stream") {
-            let deltas = self.events().into_iter().filter_map(|event| {
-                event["choices"][0]["delta"]["content"].as_str().map(str::to_owned)
-            });
+            let deltas = self
+                .events()
+                .into_iter()
+                .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned));
             return deltas.collect();
         }
         self.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned()

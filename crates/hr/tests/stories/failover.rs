@@ -87,9 +87,16 @@ async fn odd_but_good_answers_are_good() {
 
 #[tokio::test]
 async fn a_stream_that_is_cut_ends_in_an_error_and_not_in_a_short_success() {
-    for ending in [Ending::NoFinish(2), Ending::Cut(2), Ending::Reset(2), Ending::Error(2, Box::new(Refusal::server_error()))] {
+    for ending in [
+        Ending::NoFinish(2),
+        Ending::Cut(2),
+        Ending::Reset(2),
+        Ending::Error(2, Box::new(Refusal::server_error())),
+    ] {
         let fake =
-            Fake::start(Script::new().otherwise(Answer::text("half an answer").chunks(4).ending(ending))).await.unwrap();
+            Fake::start(Script::new().otherwise(Answer::text("half an answer").chunks(4).ending(ending)))
+                .await
+                .unwrap();
         let house = House::open(&[Guest::new("alpha", &fake)], "").await;
         let got = house.caller().stream("hi").await;
         assert_eq!(got.status, 200);
@@ -185,7 +192,8 @@ async fn a_passing_fault_of_the_only_provider_is_not_seen() {
 
 #[tokio::test]
 async fn what_a_provider_quotes_of_our_key_does_not_reach_the_caller() {
-    let fake = Fake::start(Script::new().otherwise(Refusal::caller_mistake().echoing_the_key())).await.unwrap();
+    let fake =
+        Fake::start(Script::new().otherwise(Refusal::caller_mistake().echoing_the_key())).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake).key_list(&["canary-upstream-key"])], "").await;
     let got = house.caller().chat("hi").await;
     assert_eq!(got.status, 400);
@@ -196,15 +204,22 @@ async fn what_a_provider_quotes_of_our_key_does_not_reach_the_caller() {
 #[tokio::test]
 async fn an_address_that_leads_back_here_is_noticed() {
     let good = Fake::start(Script::new().otherwise(Answer::text("out"))).await.unwrap();
-    let outer = House::open(&[], "").await;
+    let outers_key = "sk-router-of-the-outer-house";
+    let outers = format!("PROXY_API_KEYS={outers_key}");
+    let outer = House::open(&[], &outers).await;
     let guests = [
-        Guest::at("circle", format!("http://{}/v1", outer.address)).key_list(&[crate::house::KEY]).model("c", "rating = 5"),
+        Guest::at("circle", format!("http://{}/v1", outer.address))
+            .key_list(&[outers_key])
+            .model("c", "rating = 5"),
         Guest::new("good", &good).model("g", "rating = 1"),
     ];
     let inner = House::open(&guests, "").await;
-    // The outer house sends everything to the inner one, which sends it back: the circle is closed over two.
-    outer.change(&[Guest::at("inner", format!("http://{}/v1", inner.address)).key_list(&[crate::house::KEY])], "");
-    let got = outer.caller().chat("what is 2 + 2?").await;
+    // The outer house sends everything to the inner one, which sends it back: a circle over two.
+    let inner_as_guest =
+        Guest::at("inner", format!("http://{}/v1", inner.address)).key_list(&[crate::house::KEY]);
+    outer.change(&[inner_as_guest], &outers);
+    let caller = crate::caller::Caller::new(outer.address, Some(outers_key));
+    let got = caller.chat("what is 2 + 2?").await;
     assert_eq!(got.status, 200, "{}", got.text());
     assert_eq!(got.said(), "out");
 }

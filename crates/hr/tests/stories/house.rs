@@ -150,7 +150,7 @@ fn write(folder: &Path, guests: &[Guest<'_>], settings: &str, port: u16) {
         std::fs::remove_dir_all(&own).unwrap();
     }
     std::fs::create_dir_all(&own).unwrap();
-    let mut env = format!("PORT={port}\nPROXY_API_KEYS={KEY}\n{settings}\n");
+    let mut env = format!("{settings}\nPORT={port}\nPROXY_API_KEYS={KEY}\n");
     for guest in guests {
         std::fs::write(own.join(format!("{}.toml", guest.id)), guest.toml()).unwrap();
         write!(env, "{}", guest.variable()).unwrap();

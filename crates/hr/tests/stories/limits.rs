@@ -80,12 +80,24 @@ fn malformed() -> Vec<(Vec<u8>, &'static str)> {
         (text("{\"model\":NaN}"), ""),
         (vec![b'{', b'"', 0xff, 0xfe, b'"', b':', b'1', b'}'], ""),
         ("[".repeat(100_000).into_bytes(), ""),
-        (format!("{{\"model\":\"a\",\"messages\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000)).into_bytes(), ""),
+        (
+            format!("{{\"model\":\"a\",\"messages\":{}1{}}}", "[".repeat(10_000), "]".repeat(10_000))
+                .into_bytes(),
+            "",
+        ),
         (text("{}"), "model"),
         (text("{\"model\":\"a\"}"), "messages"),
         (text("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"), "model"),
-        (text("{\"model\":\"a\",\"model\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"), "model"),
-        (text("{\"model\":\"a\",\"mode\\u006c\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"), "model"),
+        (
+            text("{\"model\":\"a\",\"model\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"),
+            "model",
+        ),
+        (
+            text(
+                "{\"model\":\"a\",\"mode\\u006c\":\"b\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+            ),
+            "model",
+        ),
         (with(|b| b["model"] = json!(1)), "model"),
         (with(|b| b["model"] = json!("")), "model"),
         (with(|b| b["model"] = json!(null)), "model"),
@@ -103,13 +115,25 @@ fn malformed() -> Vec<(Vec<u8>, &'static str)> {
         (with(|b| b["messages"][0]["content"] = json!([1])), "messages[0].content[0]"),
         (with(|b| b["messages"][0]["content"] = json!([{ "text": "hi" }])), "messages[0].content[0].type"),
         (with(|b| b["messages"][0]["content"] = json!([{ "type": "text" }])), "messages[0].content[0].text"),
-        (with(|b| b["messages"][0]["content"] = json!([{ "type": "image_url" }])), "messages[0].content[0].image_url"),
+        (
+            with(|b| b["messages"][0]["content"] = json!([{ "type": "image_url" }])),
+            "messages[0].content[0].image_url",
+        ),
         (with(|b| b["messages"][0] = json!({ "role": "tool", "content": "x" })), "messages[0].tool_call_id"),
-        (with(|b| b["messages"][0] = json!({ "role": "assistant", "tool_calls": "x" })), "messages[0].tool_calls"),
+        (
+            with(|b| b["messages"][0] = json!({ "role": "assistant", "tool_calls": "x" })),
+            "messages[0].tool_calls",
+        ),
         (with(|b| b["stream"] = json!("yes")), "stream"),
         (with(|b| b["stream"] = json!(1)), "stream"),
         (with(|b| b["stream_options"] = json!({ "include_usage": true })), "stream_options"),
-        (with(|b| { b["stream"] = json!(true); b["stream_options"] = json!("x") }), "stream_options"),
+        (
+            with(|b| {
+                b["stream"] = json!(true);
+                b["stream_options"] = json!("x")
+            }),
+            "stream_options",
+        ),
         (with(|b| b["temperature"] = json!("hot")), "temperature"),
         (with(|b| b["temperature"] = json!(3)), "temperature"),
         (with(|b| b["temperature"] = json!(-1)), "temperature"),
@@ -159,8 +183,7 @@ async fn malformed_requests_are_refused_with_a_pointer_and_cost_no_call() {
 #[tokio::test]
 async fn malformed_embedding_requests_are_refused_too() {
     let fake = Fake::start(Script::new().dimensions(4)).await.unwrap();
-    let house =
-        House::open(&[Guest::new("alpha", &fake).extra("[embedding]\nmodel = \"e\"")], "").await;
+    let house = House::open(&[Guest::new("alpha", &fake).extra("[embedding]\nmodel = \"e\"")], "").await;
     for (body, param) in [
         (json!({ "input": "x" }), "model"),
         (json!({ "model": "a" }), "input"),
@@ -173,7 +196,11 @@ async fn malformed_embedding_requests_are_refused_too() {
     ] {
         let got = house.caller().post("/v1/embeddings", &body).await;
         assert_eq!(got.status, 400, "{body}: {}", got.text());
-        assert!(got.json()["error"]["param"].as_str().unwrap_or_default().starts_with(param), "{body}: {}", got.text());
+        assert!(
+            got.json()["error"]["param"].as_str().unwrap_or_default().starts_with(param),
+            "{body}: {}",
+            got.text()
+        );
     }
     assert!(fake.calls().is_empty());
 }

@@ -1,5 +1,5 @@
 //! Stories: the whole gateway in this process, over real sockets, named by what a user would complain of.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod caller;
 mod house;

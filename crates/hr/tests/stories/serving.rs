@@ -25,7 +25,8 @@ async fn a_question_is_answered_and_the_headers_say_by_whom() {
 
 #[tokio::test]
 async fn a_stream_arrives_whole_and_in_order() {
-    let fake = Fake::start(Script::new().otherwise(Answer::text("one two three four").chunks(4))).await.unwrap();
+    let fake =
+        Fake::start(Script::new().otherwise(Answer::text("one two three four").chunks(4))).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake)], "").await;
     let got = house.caller().stream("count").await;
     assert_eq!(got.status, 200);
@@ -93,7 +94,10 @@ async fn embeddings_go_to_a_provider_that_has_them() {
     let fake = Fake::start(Script::new().dimensions(8)).await.unwrap();
     let plain = Fake::start(Script::new()).await.unwrap();
     let house = House::open(
-        &[Guest::new("plain", &plain), Guest::new("alpha", &fake).extra("[embedding]\nmodel = \"alpha-embed\"")],
+        &[
+            Guest::new("plain", &plain),
+            Guest::new("alpha", &fake).extra("[embedding]\nmodel = \"alpha-embed\""),
+        ],
         "",
     )
     .await;
@@ -109,8 +113,12 @@ async fn models_list_the_router_first() {
     let fake = Fake::start(Script::new()).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake)], "").await;
     let models = house.caller().get("/v1/models").await.json();
-    let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["hermes-router", "hermes-router:fast", "hermes-router:best", "hermes-router:frugal", "alpha-model"]);
+    let ids: Vec<&str> =
+        models["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
+    assert_eq!(
+        ids,
+        ["hermes-router", "hermes-router:fast", "hermes-router:best", "hermes-router:frugal", "alpha-model"]
+    );
     let one = house.caller().get("/v1/models/alpha-model").await;
     assert_eq!(one.json()["owned_by"], "alpha");
     assert_eq!(house.caller().get("/v1/models/nobody").await.status, 404);
@@ -168,4 +176,46 @@ async fn strict_names_refuse_what_nobody_knows() {
     body["model"] = json!("no-such-model");
     let got = house.caller().post("/v1/chat/completions", &body).await;
     assert_eq!((got.status.as_u16(), got.json()["error"]["code"].as_str()), (404, Some("model_not_found")));
+}
+
+#[tokio::test]
+async fn a_pinned_model_need_not_be_listed() {
+    let (a, b) = (Fake::start(Script::new()).await.unwrap(), Fake::start(Script::new()).await.unwrap());
+    let house = House::open(&[Guest::new("alpha", &a), Guest::new("bravo", &b)], "").await;
+    let mut body = question("hi");
+    body["model"] = json!("bravo/vendor/of-tomorrow");
+    let got = house.caller().post("/v1/chat/completions", &body).await;
+    assert_eq!(
+        (got.status.as_u16(), got.header("x-hermes-model")),
+        (200, "vendor/of-tomorrow"),
+        "{}",
+        got.text()
+    );
+    assert_eq!(b.calls()[0].model.as_deref(), Some("vendor/of-tomorrow"));
+    assert!(a.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_that_is_known_but_no_default_is_used_when_it_is_named() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake).and_model("spare", "default = false")], "").await;
+    for _ in 0..4 {
+        assert_eq!(house.caller().chat("hi").await.header("x-hermes-model"), "alpha-model");
+    }
+    let mut body = question("hi");
+    body["model"] = json!("spare");
+    assert_eq!(house.caller().post("/v1/chat/completions", &body).await.header("x-hermes-model"), "spare");
+}
+
+#[tokio::test]
+async fn an_embedding_model_that_is_named_is_kept_to() {
+    let (a, b) = (Fake::start(Script::new()).await.unwrap(), Fake::start(Script::new()).await.unwrap());
+    let embeds = |model: &str| format!("[embedding]\nmodel = \"{model}\"");
+    let (first, second) = (embeds("a-embed"), embeds("b-embed"));
+    let guests = [Guest::new("alpha", &a).extra(&first), Guest::new("bravo", &b).extra(&second)];
+    let house = House::open(&guests, "").await;
+    for (model, provider) in [("b-embed", "bravo"), ("any", "alpha"), ("bravo/b-embed", "bravo")] {
+        let got = house.caller().post("/v1/embeddings", &json!({ "model": model, "input": "x" })).await;
+        assert_eq!(got.header("x-provider"), provider, "{model}: {}", got.text());
+    }
 }

@@ -48,8 +48,13 @@ fn passing() -> Vec<Behaviour> {
 }
 
 fn limits() -> Vec<Behaviour> {
-    let styles =
-        [Hint::RetryAfterSeconds, Hint::RetryAfterFloat, Hint::RetryAfterMillis, Hint::Prose, Hint::RetryInfoMinute];
+    let styles = [
+        Hint::RetryAfterSeconds,
+        Hint::RetryAfterFloat,
+        Hint::RetryAfterMillis,
+        Hint::Prose,
+        Hint::RetryInfoMinute,
+    ];
     styles.into_iter().map(|hint| Behaviour::rate_limited(hint, Duration::from_secs(2))).collect()
 }
 
@@ -69,18 +74,23 @@ async fn no_caller_sees_what_goes_wrong_behind() {
         Script::new()
             .cycle(Match::key("sk-bravo-1"), mostly_good(limits(), 20))
             .always(Match::key("sk-bravo-2"), Refusal::bad_key())
-            .always(Match::key("sk-bravo-3"), Refusal::no_money()),
+            .always(Match::key("sk-bravo-3"), Refusal::no_money())
+            .otherwise(Answer::text("ok")),
     )
     .await
     .unwrap();
     // A model that is gone, and a provider that is down altogether.
-    let charlie =
-        Fake::start(Script::new().always(Match::model("charlie-model"), Refusal::model_gone("charlie-model"))).await.unwrap();
+    let charlie = Fake::start(
+        Script::new().always(Match::model("charlie-model"), Refusal::model_gone("charlie-model")),
+    )
+    .await
+    .unwrap();
     // One key that works; its neighbours fail all the time.
     let delta = Fake::start(
         Script::new()
             .always(Match::key("sk-delta-1"), Refusal::server_error())
-            .always(Match::key("sk-delta-2"), Behaviour::ResetBeforeHeaders),
+            .always(Match::key("sk-delta-2"), Behaviour::ResetBeforeHeaders)
+            .otherwise(Answer::text("ok")),
     )
     .await
     .unwrap();
@@ -127,9 +137,8 @@ async fn no_caller_sees_what_goes_wrong_behind() {
         let early = fake.too_early(GRACE);
         assert!(early.is_empty(), "{name}: {} calls on a key that was told to wait", early.len());
     }
-    let of = |fake: &Fake, key: &str| {
-        fake.calls().iter().filter(|call| call.key.as_deref() == Some(key)).count()
-    };
+    let of =
+        |fake: &Fake, key: &str| fake.calls().iter().filter(|call| call.key.as_deref() == Some(key)).count();
     // A dead key is asked once by each request that was under way at the same time, and never again.
     assert!(of(&bravo, "sk-bravo-2") <= AT_ONCE, "{}", of(&bravo, "sk-bravo-2"));
     assert!(of(&bravo, "sk-bravo-3") <= AT_ONCE, "{}", of(&bravo, "sk-bravo-3"));

@@ -100,7 +100,6 @@ async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_READ_TIMEOUT)
             .max_buf_size(MAX_HEAD_BYTES)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), service)
     );
     let stopped = async {

@@ -28,6 +28,8 @@ use tower_service::Service;
 const POOL_IDLE: Duration = Duration::from_secs(60);
 /// How many idle connections to one provider are kept.
 const POOL_IDLE_PER_HOST: usize = 256;
+/// The buffer of a connection. Small, so that what a slow caller has not read yet waits at the provider.
+const MAX_BUFFER: usize = 64 * 1024;
 /// After how much silence the kernel asks whether the other side is still there.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -108,6 +110,7 @@ impl Client {
 fn builder() -> hyper_util::client::legacy::Builder {
     let mut builder = Pooled::builder(TokioExecutor::new());
     builder
+        .http1_max_buf_size(MAX_BUFFER)
         .pool_idle_timeout(POOL_IDLE)
         .pool_max_idle_per_host(POOL_IDLE_PER_HOST)
         .pool_timer(TokioTimer::new());

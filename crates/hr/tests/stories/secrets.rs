@@ -1,9 +1,10 @@
 //! Secrets reach nobody: not the log, not an error, not a status, not a metric.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use hr_testkit::{Answer, Ending, Fake, Match, Refusal, Script};
+use parking_lot::Mutex;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -21,7 +22,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
+        self.0.lock().extend_from_slice(line);
         Ok(line.len())
     }
 
@@ -82,7 +83,7 @@ async fn canaries_stay_where_they_were_put() {
     for page in ["/", "/health", "/metrics", "/v1/status", "/v1/models"] {
         answers.push(caller.get(page).await);
     }
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = String::from_utf8(log.0.lock().clone()).unwrap();
     assert!(log.contains("an attempt failed"), "the log was not collected: {log}");
     for secret in [UPSTREAM, HEADER, WRONG, crate::house::KEY] {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");

@@ -211,9 +211,9 @@ impl Run {
         match self.world.begin(choice) {
             Ok(ticket) => {
                 prop_assert_eq!(self.rests(candidate), None, "a resting candidate was begun");
-                if before != BreakerPhase::Closed && !choice.known_bad {
-                    prop_assert!(ticket.is_probe(), "past a breaker only as its probe");
-                    prop_assert!(!probing, "a second probe");
+                prop_assert!(!(probing && ticket.is_probe()), "a second probe");
+                if before != BreakerPhase::Closed && !ticket.is_probe() {
+                    prop_assert!(self.nobody_else(), "past a breaker only as its probe or the last resort");
                 }
                 Ok(Some(ticket))
             }
@@ -224,6 +224,13 @@ impl Run {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the last plan had only those to offer whose breakers are not closed.
+    fn nobody_else(&self) -> bool {
+        let states = self.world.snapshot();
+        let shut = |choice: &Choice| states[choice.candidate.member].breaker.phase != BreakerPhase::Closed;
+        self.last.iter().all(shut)
     }
 
     fn land(&mut self, ticket: Ticket, end: &End) -> Result<(), TestCaseError> {

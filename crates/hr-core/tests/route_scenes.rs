@@ -210,40 +210,88 @@ fn overload_with_a_stated_wait_rests_within_a_bound() {
 }
 
 #[test]
-fn passing_trouble_only_moves_a_candidate_behind_the_healthy_ones() {
+fn passing_trouble_moves_a_candidate_behind_the_healthy_ones_for_a_moment() {
     let mut world = two_providers();
     let choice = world.choice("a/m/0");
     world.fail(&choice, failure(FailureKind::ServerError));
-    let plan = world.plan(&ask());
-    assert_eq!(world.names(&plan).last().unwrap(), "a/m/0");
-    assert_eq!(
-        plan.choices.iter().map(|choice| choice.known_bad).collect::<Vec<_>>(),
-        [false, false, false, true]
-    );
+    assert_eq!(world.order(&ask()), ["b/m/0", "b/m/1", "a/m/1", "a/m/0"]);
+    world.wait(300);
+    assert_eq!(world.order(&ask())[..2], ["b/m/0", "b/m/1"]);
+    world.serve(&ask());
+    assert_eq!(world.order(&ask())[..2], ["a/m/1", "a/m/0"]);
+}
+
+/// One provider whose breaker never opens.
+fn patient(keys: usize) -> World {
+    let mut world = one_provider(keys);
+    let mut pool = world.roster.pool.clone();
+    pool.rules.breaker.error_rate = 2.0;
+    world.reload(pool);
+    world
+}
+
+#[test]
+fn who_fails_twice_in_a_row_is_known_to_be_bad() {
+    let mut world = patient(2);
+    let choice = world.choice("a/m/0");
+    world.fail(&choice, failure(FailureKind::Empty));
+    assert!(!world.choice("a/m/0").known_bad, "once may be chance");
     world.wait(1);
-    assert!(world.plan(&ask()).choices.iter().all(|choice| !choice.known_bad));
+    let choice = world.choice("a/m/0");
+    world.fail(&choice, failure(FailureKind::Empty));
+    assert!(world.choice("a/m/0").known_bad);
+    assert!(!world.choice("a/m/1").known_bad);
 }
 
 #[test]
 fn suspicion_grows_with_each_failure_and_a_success_ends_it() {
-    let mut world = one_provider(1);
-    for seconds in [1, 2, 4, 8, 16, 30, 30] {
-        // Refusals in good order between keep the breaker out of this.
-        let mut rules = world.roster.pool.clone();
-        rules.rules.breaker.error_rate = 2.0;
-        world.reload(rules);
-        let choice = world.first(&ask());
-        assert!(!choice.known_bad);
+    let mut world = patient(2);
+    let fail = |world: &mut World, seconds: u64| {
+        let choice = world.choice("a/m/0");
         world.fail(&choice, failure(FailureKind::Network));
         world.wait(seconds - 1);
-        assert!(world.first(&ask()).known_bad, "{seconds}");
+        let last = world.order(&ask()).pop();
+        assert_eq!(last.as_deref(), Some("a/m/0"), "still suspect after {seconds} s");
+        let suspect = world.choice("a/m/0");
         world.wait(1);
+        (suspect.known_bad, world.choice("a/m/0").known_bad)
+    };
+    assert_eq!(fail(&mut world, 1), (false, false));
+    for seconds in [2, 4, 8, 16, 30, 30] {
+        assert_eq!(fail(&mut world, seconds), (true, false), "{seconds}");
     }
-    world.serve(&ask());
-    let choice = world.first(&ask());
-    world.fail(&choice, failure(FailureKind::Network));
-    world.wait(1);
-    assert!(!world.first(&ask()).known_bad);
+    let choice = world.choice("a/m/0");
+    world.run(&choice, success(10));
+    assert_eq!(fail(&mut world, 1), (false, false));
+}
+
+#[test]
+fn behind_an_open_breaker_those_are_bad_who_failed_and_all_when_nothing_works() {
+    let mut world = one_provider(4);
+    for (key, works) in [(0, false), (1, true), (2, false)] {
+        let choice = world.choice(&format!("a/m/{key}"));
+        world.run(&choice, if works { success(10) } else { Outcome::Failure(failure(FailureKind::Empty)) });
+    }
+    world.wait(2);
+    let choice = world.choice("a/m/0");
+    world.fail(&choice, failure(FailureKind::Empty));
+    assert_eq!(world.snapshot()[0].breaker.phase, BreakerPhase::Open);
+    let bad = |world: &World| {
+        let mut bad: Vec<_> =
+            world.plan(&ask()).choices.iter().filter(|c| c.known_bad).map(|c| c.candidate.key).collect();
+        bad.sort_unstable();
+        bad
+    };
+    assert_eq!(bad(&world), [0, 2]);
+    for key in [1, 3] {
+        let choice = world.choice(&format!("a/m/{key}"));
+        world.fail(&choice, failure(FailureKind::Empty));
+    }
+    assert_eq!(bad(&world), [0, 1, 2, 3]);
+
+    let mut dead = one_provider(8);
+    open_breaker(&mut dead);
+    assert_eq!(bad(&dead).len(), 8, "four failures in a row and nothing else");
 }
 
 #[test]
@@ -423,7 +471,7 @@ fn a_suspect_choice_of_an_old_plan_is_no_second_probe() {
     let mut world = two_providers();
     let choice = world.choice("a/m/0");
     world.fail(&choice, failure(FailureKind::ServerError));
-    let suspect = world.plan(&ask()).choices.into_iter().find(|choice| choice.known_bad).unwrap();
+    let suspect = world.choice("a/m/0");
     open_breaker(&mut world);
     assert_eq!(world.begin(&suspect).unwrap_err().gate, Gate::Breaker);
     world.wait(60);

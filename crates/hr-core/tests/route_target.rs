@@ -55,8 +55,12 @@ fn each_name_finds_its_target() {
         ("other/deep/er:free", pin("other", "deep/er:free")),
         ("other/x:fast", pin("other", "x:fast")),
         ("acme/embed-1", pin("acme", "embed-1")),
+        // A provider may have more models than are listed.
+        ("acme/unheard-of", pin("acme", "unheard-of")),
+        ("acme/unheard-of:fast", pin("acme", "unheard-of:fast")),
         // Nobody has these.
-        ("acme/unheard-of", profile(Profile::Balanced)),
+        ("acme/", profile(Profile::Balanced)),
+        ("acme/not an id", profile(Profile::Balanced)),
         ("nobody/big", profile(Profile::Balanced)),
         ("gpt-4-of-some-app", profile(Profile::Balanced)),
         ("gpt-4-of-some-app:fast", profile(Profile::Fast)),

@@ -20,6 +20,11 @@ impl Cooldown {
         now < self.until
     }
 
+    /// How often it failed since it last served.
+    pub(super) fn strikes(&self) -> u8 {
+        self.strikes
+    }
+
     /// Until when it rests and why, when it does now.
     pub(super) fn active(&self, now: Millis) -> Option<(Millis, FailureKind)> {
         self.because.filter(|_| self.holds(now)).map(|kind| (self.until, kind))

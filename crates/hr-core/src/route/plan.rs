@@ -10,6 +10,13 @@ use super::tried::{Memory, Tried};
 use crate::pool::{Member, Rotation};
 use crate::time::Millis;
 
+/// A candidate that failed this often in a row is known to be bad; one failure may be chance.
+pub const KNOWN_BAD_STRIKES: u8 = 2;
+
+/// A provider whose last attempts failed this often in a row, whatever the key, is not just unlucky: behind
+/// its open breaker all candidates are known to be bad, else those that failed themselves.
+pub const DEAD_STREAK: u32 = 4;
+
 /// Provider, model and key, by index into the roster's pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Candidate {
@@ -259,6 +266,7 @@ impl<'a> Planner<'a> {
         let slot = group.slots.model(group.model);
         let touched = self.tried.touches(group.member, group.model);
         let shut = group.provider.breaker.blocks(self.now);
+        let dead = group.provider.streak >= DEAD_STREAK;
         let start = self.first_turn(group, slot);
         let count = group.keys.len();
         for turn in 0..count {
@@ -281,11 +289,13 @@ impl<'a> Planner<'a> {
                 self.plan.exclusions.push(exclusion.model(group.model).key(key));
                 continue;
             }
-            let failing = pair.is_some_and(|pair| pair.suspect.holds(self.now));
-            let suspect = failing || memory == Memory::Forgiven;
+            let forgiven = memory == Memory::Forgiven;
+            let suspect = forgiven || pair.is_some_and(|pair| pair.suspect.holds(self.now));
+            let strikes = pair.map_or(0, |pair| pair.suspect.strikes());
+            let failing = if shut { dead || strikes > 0 } else { suspect && strikes >= KNOWN_BAD_STRIKES };
             let choice = Choice {
                 candidate,
-                known_bad: suspect || shut,
+                known_bad: forgiven || failing,
                 terms: group.terms,
                 last_resort: shut,
                 prompt: self.ask.prompt_tokens,

@@ -294,6 +294,8 @@ impl Settlement<'_> {
 
     fn sample(&mut self, sample: Sample) {
         self.tell_of_probe();
+        let streak = &mut self.provider.streak;
+        *streak = if sample == Sample::Bad { streak.saturating_add(1) } else { 0 };
         let Ticket { id, begun, admission, .. } = *self.ticket;
         let change = self.provider.breaker.record(self.now, self.rules, (id, begun, admission), sample);
         if let Some(change) = change {

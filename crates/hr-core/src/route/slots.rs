@@ -226,6 +226,8 @@ pub(super) struct ProviderSlot {
     pub(super) breaker: Breaker,
     pub(super) refusals: Refusals,
     pub(super) trouble: Trouble,
+    /// Passing failures since the last sign of life.
+    pub(super) streak: u32,
     /// When its turn among equals was last, as a count of all turns.
     pub(super) turn: u64,
     pub(super) latency: Option<Average>,
@@ -248,6 +250,7 @@ impl ProviderSlot {
             breaker: Breaker::default(),
             refusals: Refusals::default(),
             trouble: Trouble::default(),
+            streak: 0,
             turn: 0,
             latency: None,
             proven: None,
@@ -320,6 +323,7 @@ impl ProviderSlot {
         self.breaker = Breaker::default();
         self.refusals = Refusals::default();
         self.trouble = Trouble::default();
+        self.streak = 0;
         self.latency = None;
         self.proven = None;
         for model in &mut self.models {

@@ -122,6 +122,25 @@ fn the_documents_name_every_failure_and_every_refusal() {
 }
 
 #[test]
+fn the_documents_name_every_quirk_and_every_header() {
+    let manual = read("docs/custom-providers.md");
+    let quirks = hr_core::catalog::QUIRK_FUNCTIONS.iter();
+    let unnamed: Vec<_> = quirks.filter(|name| !manual.contains(&format!("`{name}`"))).collect();
+    assert!(unnamed.is_empty(), "docs/custom-providers.md lacks {unnamed:?}");
+
+    let api = read("docs/http-api.md").to_lowercase();
+    let mut headers = BTreeSet::new();
+    for path in files(&root().join("crates/hr/src/gate"), "rs") {
+        let text = code(&fs::read_to_string(path).unwrap());
+        let quoted = text.split('"').skip(1).step_by(2);
+        headers.extend(quoted.filter(|word| word.starts_with("x-hermes-")).map(str::to_owned));
+    }
+    assert!(headers.contains("x-hermes-attempts"), "the headers were not found");
+    let unnamed: Vec<&String> = headers.iter().filter(|header| !api.contains(*header)).collect();
+    assert!(unnamed.is_empty(), "docs/http-api.md lacks {unnamed:?}");
+}
+
+#[test]
 fn the_manual_of_commands_has_every_command() {
     let output = Command::new(env!("CARGO_BIN_EXE_hr")).arg("help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

@@ -1,6 +1,7 @@
 //! The processes of a run: started pinned, found by the address they announce, ended with the run.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::plan::{Loop, START_LIMIT};
 
 /// Between two looks whether `hr` serves yet: what a measured start is too long by at most.
 const LOOK_INTERVAL: Duration = Duration::from_micros(100);
+
+/// What `hr` prints, in its home.
+const LOG: &str = "output";
 
 /// A process that serves until it is dropped.
 pub struct Server {
@@ -89,7 +93,9 @@ pub fn start_hr(binary: &Path, home: &Home, core: Option<usize>) -> Result<(Serv
         }
     };
     home.settle(&mut command, address.port());
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let log = home.path().join(LOG);
+    let output = File::create(&log).with_context(|| format!("`{}` cannot be written", log.display()))?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let begin = Instant::now();
     let child = command.spawn().with_context(|| format!("`{}` cannot be started", binary.display()))?;
     let mut server = Server { child, address };
@@ -98,7 +104,8 @@ pub fn start_hr(binary: &Path, home: &Home, core: Option<usize>) -> Result<(Serv
             return Ok((server, begin.elapsed()));
         }
         if let Some(status) = server.child.try_wait()? {
-            bail!("`hr start` ended with {status} in `{}`", home.path().display());
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            bail!("`hr start` ended with {status}: {}", said.trim());
         }
         ensure!(
             begin.elapsed() < START_LIMIT,

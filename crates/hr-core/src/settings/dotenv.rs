@@ -49,9 +49,20 @@ impl DotEnv {
     ///
     /// Every line that is none of the four kinds.
     pub fn parse(file: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let (lines, problems) = Self::read(file, text);
+        if problems.is_empty() { Ok(lines) } else { Err(problems) }
+    }
+
+    /// Only what can be read, for telling what else is wrong in a file that [`DotEnv::parse`] refuses.
+    #[must_use]
+    pub fn legible(text: &str) -> Self {
+        Self::read("", text).0
+    }
+
+    fn read(file: &str, text: &str) -> (Self, Vec<Problem>) {
         if text.len() > MAX_FILE_BYTES {
             let reason = format!("larger than the {MAX_FILE_BYTES} bytes that a `.env` may have");
-            return Err(vec![Problem::new(file, reason)]);
+            return (Self::default(), vec![Problem::new(file, reason)]);
         }
         let mut entries = Vec::new();
         let mut problems = Vec::new();
@@ -66,7 +77,7 @@ impl DotEnv {
                 }
             }
         }
-        if problems.is_empty() { Ok(Self { entries }) } else { Err(problems) }
+        (Self { entries }, problems)
     }
 
     /// The first entry of this name, which is the one in force.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hr_core::catalog::{self, Catalog};
-use hr_core::credentials::{AuthFile, AuthSource};
+use hr_core::catalog::{self, Catalog, Provider};
+use hr_core::credentials::{AuthFile, AuthSource, collect_keys};
 use hr_core::pool::{self, Pool};
 use hr_core::problem::Problem;
 use hr_core::settings::dotenv::DotEnv;
@@ -207,6 +207,18 @@ impl Sources {
         Ok(Layers { flags: flags.clone(), environment: environment.clone(), env_files })
     }
 
+    /// The layers with only those lines of the settings file that can be read, to judge these.
+    fn legible_layers(
+        &self,
+        home: &Home,
+        environment: &BTreeMap<String, String>,
+        flags: &BTreeMap<String, String>,
+    ) -> Layers {
+        let lines = DotEnv::legible(self.env_text().unwrap_or_default());
+        let env_files = vec![EnvFile { path: self.env.shown(), lines, trust: home.trust() }];
+        Layers { flags: flags.clone(), environment: environment.clone(), env_files }
+    }
+
     /// The credentials file, when there is one.
     ///
     /// # Errors
@@ -231,21 +243,25 @@ impl Sources {
         flags: &BTreeMap<String, String>,
     ) -> Result<Loaded, Vec<Problem>> {
         let mut problems = Vec::new();
-        let catalog = keep(self.catalog(), &mut problems);
-        let layers = keep(self.layers(home, environment, flags), &mut problems);
+        let catalog = keep(self.catalog(), &mut problems).unwrap_or_else(catalog::builtin);
+        let layers = keep(self.layers(home, environment, flags), &mut problems)
+            .unwrap_or_else(|| self.legible_layers(home, environment, flags));
         let credentials = keep(self.credentials(home).map_err(|problem| vec![problem]), &mut problems);
         let install =
             keep(install::secret(&home.install_key).map_err(|problem| vec![problem]), &mut problems);
-        // With half of it missing, more problems would only be consequences of these.
-        let (Some(catalog), Some(layers), Some(credentials), Some(install)) =
-            (catalog, layers, credentials, install)
-        else {
+        // People want to hear of everything at once: what could be read is judged although something could not.
+        let resolved = keep(settings::resolve(&layers, &catalog), &mut problems);
+        let sources: Vec<AuthSource> = credentials.flatten().into_iter().collect();
+        let Some(install) = install else { return Err(problems) };
+        let Some(resolved) = resolved else {
+            let keys =
+                |provider: &Arc<Provider>| collect_keys(provider, &sources, &layers, &install).problems;
+            problems.extend(catalog.providers.iter().flat_map(keys));
             return Err(problems);
         };
-        let resolved = settings::resolve(&layers, &catalog)?;
-        let sources: Vec<AuthSource> = credentials.into_iter().collect();
         let own = own_addresses(&resolved.settings);
-        let (pool, of_pool) = pool::resolve(&catalog, &layers, &resolved, &sources, &install, &own)?;
+        let pool = keep(pool::resolve(&catalog, &layers, &resolved, &sources, &install, &own), &mut problems);
+        let Some((pool, of_pool)) = pool.filter(|_| problems.is_empty()) else { return Err(problems) };
         let mut warnings = resolved.warnings;
         warnings.extend(of_pool);
         Ok(Loaded {

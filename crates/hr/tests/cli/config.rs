@@ -47,6 +47,17 @@ fn a_check_says_everything_at_once() {
 }
 
 #[test]
+fn what_can_be_read_is_checked_although_something_cannot() {
+    let scene = Scene::new().with("MAX_ATTEMPTS", "none");
+    scene.write(".env", "PORT=many\nno line\nGROQ_API_KEY=\"gsk_canary\\n2\"\nOPENAI_BASE_URL=ftp://x\n");
+    scene.write("auth.json", "[]");
+    scene.write("providers.d/bad.toml", "id = \"bad\"\n");
+    let places =
+        [".env:1", ".env:2", ".env:3", ".env:4", "environment: `MAX_ATTEMPTS`", "auth.json", "bad.toml"];
+    scene.run("config check").refused(&places).also("7 settings or files are wrong").never("canary");
+}
+
+#[test]
 fn doubtful_places_are_warned_of() {
     let scene = Scene::new();
     scene.write(".env", "GROQ_API_KYE=gsk_canary\nPORT=9000\nOPENAI_API_KEY=sk-123456\nOPENAI_BASE_URL=http://localhost:9000/v1\n");

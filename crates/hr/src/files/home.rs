@@ -118,7 +118,8 @@ fn counts(cwd: &Path) -> bool {
 
 fn names_access_keys(line: &str) -> bool {
     let line = line.trim_start();
-    line.strip_prefix("export ").unwrap_or(line).trim_start().starts_with(PROXY_API_KEYS.name)
+    let name = line.strip_prefix("export ").unwrap_or(line).split('=').next().unwrap_or_default();
+    name.trim() == PROXY_API_KEYS.name
 }
 
 #[cfg(test)]
@@ -168,6 +169,8 @@ mod tests {
             (".env", "PROXY_API_KEYS=a\nnot a line\n", Place::WorkingDirectory),
             (".env", "OPENAI_API_KEY=sk-1\nOPENAI_BASE_URL=http://evil.example\n", Place::Xdg),
             (".env", "# PROXY_API_KEYS=a\n", Place::Xdg),
+            (".env", "export PROXY_API_KEYS = 'not closed\n", Place::WorkingDirectory),
+            (".env", "PROXY_API_KEYS_OF_ANOTHER=a\nnot a line\n", Place::Xdg),
             ("auth.json", r#"{"providers": {"groq": ["k"]}}"#, Place::WorkingDirectory),
             ("auth.json", r#"{"http-basic": {}}"#, Place::Xdg),
             ("auth.json", "{", Place::Xdg),

@@ -3,11 +3,10 @@
 //! The tests keep their own book of who rests, written only from the effects that the router tells, and hold
 //! every plan and every admission against it.
 
-mod world;
-
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::world::{KINDS, World, key, member, model, pool, success};
 use hr_core::catalog::SpendClass;
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::{Member, Pool, PoolModel, Rotation};
@@ -20,7 +19,6 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use world::{KINDS, World, member, model, pool, success};
 
 /// Who rests until when and why, by scope, provider, model and key.
 type Book = HashMap<(Scope, String, Option<String>, Option<String>), (Millis, FailureKind)>;
@@ -448,7 +446,7 @@ proptest! {
             world.wait(1);
         }
         let mut members = equal_keys(1);
-        members[0].keys.push(world::key("added"));
+        members[0].keys.push(key("added"));
         world.reload(pool(members));
         let state = &world.snapshot()[0].keys[1];
         prop_assert_eq!((state.requests, state.in_flight, state.cooling_until), (0, 0, None));

@@ -1,10 +1,8 @@
 //! The client's `model` field, case by case.
 
-mod world;
-
+use crate::world::{member, model, pool};
 use hr_core::pool::Pool;
 use hr_core::route::{Profile, Target, target};
-use world::{member, model, pool};
 
 fn a_pool() -> Pool {
     let mut a = member("acme", vec![model("big", 1), model("Org/Mixed-Case", 3)], 1);

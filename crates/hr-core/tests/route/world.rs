@@ -1,5 +1,4 @@
 //! A pool of made-up providers, and a router over it with a clock that is moved by hand.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +99,11 @@ pub fn failure(kind: FailureKind) -> Failure {
     Failure::new(kind, "made up")
 }
 
+/// A failure of this kind with a stated wait in seconds.
+pub fn because(kind: FailureKind, wait: u64) -> Failure {
+    failure(kind).retry_after(Some(Duration::from_secs(wait)))
+}
+
 /// A failure of this kind and scope.
 pub fn scoped(kind: FailureKind, scope: Scope) -> Failure {
     Failure { scope: Some(scope), ..failure(kind) }
@@ -109,6 +113,21 @@ pub fn scoped(kind: FailureKind, scope: Scope) -> Failure {
 pub fn success(millis: u64) -> Outcome {
     let took = Duration::from_millis(millis);
     Outcome::Success { first_byte: took, total: took, usage: Usage::default() }
+}
+
+/// A plain request.
+pub fn ask() -> Ask {
+    Ask::default()
+}
+
+/// Two alike, `a` and `b`, with a model and two keys each.
+pub fn two_providers() -> World {
+    World::new(pool(vec![member("a", vec![model("m", 3)], 2), member("b", vec![model("m", 3)], 2)]))
+}
+
+/// One, `a`, with a model and so many keys.
+pub fn one_provider(keys: usize) -> World {
+    World::new(pool(vec![member("a", vec![model("m", 3)], keys)]))
 }
 
 /// A router, the roster in force, and the time.

@@ -4,7 +4,7 @@ use hr_core::catalog::Dialect;
 use hr_core::failure::Failure;
 use serde_json::Value;
 
-use super::types::{WireAnswer, WireCall, WireChoice, WireFunction, WireReply};
+use super::types::{WireAnswer, WireCall, WireChoice, WireReply};
 use super::whole::read_whole;
 use crate::hub::{Block, Extras, Finish, FinishKind, Reply};
 
@@ -96,15 +96,7 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
             Block::Reasoning(more) => answer.reasoning_content.get_or_insert_default().push_str(more),
             Block::Refusal(more) => answer.refusal.get_or_insert_default().push_str(more),
             Block::ToolCall { id, name, arguments } => {
-                answer.tool_calls.get_or_insert_default().push(WireCall {
-                    index: None,
-                    id: Some(id.clone()),
-                    kind: Some("function".into()),
-                    function: WireFunction {
-                        name: Some(name.clone()),
-                        arguments: Some(arguments.clone().into()),
-                    },
-                })
+                answer.tool_calls.get_or_insert_default().push(WireCall::of(id, name, arguments))
             }
         }
     }

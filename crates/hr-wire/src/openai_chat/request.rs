@@ -7,7 +7,7 @@ use hr_core::catalog::Dialect;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::types::{WireCall, WireFormat, WireFunction, WireMessage, WireSchema, WireTool, WireToolFunction};
+use super::types::{WireCall, WireFormat, WireMessage, WireSchema, WireTool, WireToolFunction};
 use crate::envelope::{BadRequest, Edit, Envelope};
 use crate::hub::{
     Effort, Extras, Format, ImageSource, Loss, Message, Part, RawJson, Request, Role, Tool, ToolChoice,
@@ -268,15 +268,7 @@ fn wire_message(message: &Message) -> WireMessage {
             Part::Reasoning(text) => wire.reasoning_content.get_or_insert_default().push_str(text),
             Part::Refusal(text) => wire.refusal.get_or_insert_default().push_str(text),
             Part::ToolCall { id, name, arguments } => {
-                wire.tool_calls.get_or_insert_default().push(WireCall {
-                    index: None,
-                    id: Some(id.clone()),
-                    kind: Some("function".into()),
-                    function: WireFunction {
-                        name: Some(name.clone()),
-                        arguments: Some(arguments.clone().into()),
-                    },
-                })
+                wire.tool_calls.get_or_insert_default().push(WireCall::of(id, name, arguments))
             }
             Part::ToolOutput(output) => {
                 wire.tool_call_id = Some(output.call_id.clone());

@@ -205,12 +205,7 @@ impl Encoder {
             Event::Start { start, .. } => {
                 self.blocks.push((start.clone(), self.calls));
                 if let Start::ToolCall { id, name } = start {
-                    let function = WireFunction { name: Some(name.clone()), arguments: Some("".into()) };
-                    let kind = Some("function".into());
-                    self.call(
-                        WireCall { index: Some(self.calls), id: Some(id.clone()), kind, function },
-                        out,
-                    );
+                    self.call(WireCall { index: Some(self.calls), ..WireCall::of(id, name, "") }, out);
                     self.calls += 1;
                 }
             }

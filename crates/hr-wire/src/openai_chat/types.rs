@@ -54,6 +54,15 @@ pub struct WireCall {
     pub function: WireFunction,
 }
 
+impl WireCall {
+    /// A call of a function.
+    #[must_use]
+    pub fn of(id: &str, name: &str, arguments: &str) -> Self {
+        let function = WireFunction { name: Some(name.to_owned()), arguments: Some(arguments.into()) };
+        Self { index: None, id: Some(id.to_owned()), kind: Some("function".to_owned()), function }
+    }
+}
+
 /// The function of a call.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct WireFunction {

@@ -1,5 +1,8 @@
 //! Settings, catalogue and credentials put together: who can be called, with what, under which rules.
-//! A pool never changes; a reload makes a new one, and a request keeps the one it began with.
+//!
+//! A pool never changes; a reload makes a new one, and a request keeps the one it began with. [`resolve()`] makes
+//! it, [`rating`] guesses how strong a model is whose file does not say. Nothing here knows who is well and who
+//! rests: that is [`crate::route`].
 
 pub mod rating;
 mod resolve;

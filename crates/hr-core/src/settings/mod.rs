@@ -1,5 +1,8 @@
-//! What may be set, and what it means. Each setting is defined once, in [`define`]; the manual, the example
-//! file and `hr config show` are walks over that definition.
+//! What may be set, and what it means.
+//!
+//! Each setting is defined once, in [`define`]; the manual, the example file ([`describe`]) and `hr config show`
+//! are walks over that definition. [`layers`] says which source wins, [`resolve()`] makes [`Settings`] of it or
+//! names every mistake at once. Nothing here reads a file or the environment.
 
 pub mod address;
 pub mod define;

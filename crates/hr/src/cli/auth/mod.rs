@@ -1,4 +1,7 @@
 //! Keys at providers: stored, listed, removed.
+//!
+//! All of it works on `auth.json` alone, whether or not a router runs: one that does sees the change by itself.
+//! A key is never an argument, and never printed but for its last characters.
 
 mod add;
 mod list;

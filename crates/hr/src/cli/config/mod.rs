@@ -1,4 +1,7 @@
 //! What is in force, whether it is sound, and where it is written.
+//!
+//! These commands read the files as `hr start` would and change nothing. Secrets stay hidden unless they are
+//! asked for.
 
 mod check;
 mod path;

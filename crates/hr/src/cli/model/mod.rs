@@ -1,4 +1,7 @@
 //! Which models of a provider are used.
+//!
+//! A choice is the setting `<P>_MODEL` in `.env`, edited in place; without one the defaults of the provider's
+//! file hold. Which of them serves a request is routing's business, not this folder's.
 
 mod list;
 mod reset;

@@ -218,9 +218,28 @@ fn near_misses_in_a_file_are_warned_of() {
 }
 
 #[test]
+fn what_is_written_and_never_read_is_warned_of() {
+    let text = "GROQ_API_KEY_1=a\nGROQ_API_KEY_2=b\nGROQ_API_KEY_4=d\nHF_TOKEN_3=e\nGEMINI_API_KEY_2=f\n\
+                PORT=\nPORT=9000\nHOST=::1\nHOST=::1\n";
+    let mut layers = env_file(text);
+    layers.environment = map(&[("ZAI_API_KEY_02", "g"), ("ZAI_API_KEY_2", "h")]);
+    let warnings: Vec<String> = resolved(&layers).warnings.iter().map(|it| it.to_string()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "/home/.env:7: `PORT` is set in line 6 already, which counts (remove one of the two lines)",
+            "/home/.env:1: the key in `GROQ_API_KEY_1` is not read (numbers begin at 2 and leave none out; the next one is `GROQ_API_KEY_3`)",
+            "/home/.env:3: the key in `GROQ_API_KEY_4` is not read (numbers begin at 2 and leave none out; the next one is `GROQ_API_KEY_3`)",
+            "environment: the key in `ZAI_API_KEY_02` is not read (numbers begin at 2 and leave none out; the next one is `ZAI_API_KEY_3`)",
+            "/home/.env:4: the key in `HF_TOKEN_3` is not read (numbers begin at 2 and leave none out; the next one is `HF_TOKEN_2`)",
+        ]
+    );
+}
+
+#[test]
 fn names_of_the_original_are_known_and_listed_as_not_used() {
     let text: String = LATER.iter().map(|(name, _)| format!("{name}=x\n")).collect();
-    let text = text + "GROQ_AUTO_DISCOVER_MODELS=1\nGROQ_API_KEY_12=k\nGROQ_API_KEYS=a,b\nGLM_API_KEY=k\n";
+    let text = text + "GROQ_AUTO_DISCOVER_MODELS=1\nGROQ_API_KEY_2=k\nGROQ_API_KEYS=a,b\nGLM_API_KEY=k\n";
     let resolved = resolved(&env_file(&text));
     assert!(resolved.warnings.is_empty(), "{:?}", resolved.warnings);
     let unused = resolved.values.iter().filter(|value| !value.used).count();

@@ -6,7 +6,7 @@ use crate::problem::Problem;
 use crate::secret::{InstallSecret, KeyId, Secret};
 use crate::settings::Origin;
 use crate::settings::define::general::PROXY_API_KEYS;
-use crate::settings::define::provider::{numbered, plural};
+use crate::settings::define::provider::{FIRST_NUMBER, numbered, plural};
 use crate::settings::dotenv::DotEnv;
 use crate::settings::layers::{Found, Layers, Trust};
 use crate::settings::value::list;
@@ -74,7 +74,7 @@ pub fn collect_keys(
 fn forms<'a>(variable: &str, layers: &'a Layers) -> Vec<(String, Found<'a>)> {
     let named = |name: String| layers.get(&name).map(|found| (name, found));
     let first = [variable.to_owned(), plural(variable)].into_iter().filter_map(named);
-    first.chain((2..).map_while(|number| named(numbered(variable, number)))).collect()
+    first.chain((FIRST_NUMBER..).map_while(|number| named(numbered(variable, number)))).collect()
 }
 
 /// The accounts of the credentials files, each once. What signs a request is theirs to give, not a key.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::define::provider::{About, about};
+use super::define::provider::{About, FIRST_NUMBER, about, is_numbered, numbered};
 use super::define::{GENERAL, LATER, PER_PROVIDER, general};
+use super::dotenv::Entry;
 use super::layers::{EnvFile, Layers};
 use super::resolve::{PLACEHOLDER_KEYS, Value};
 use super::value::list;
@@ -33,14 +34,7 @@ pub(super) fn values(layers: &Layers, catalog: &Catalog) -> Vec<Value> {
             },
         })
         .collect();
-    let names: BTreeSet<&str> = layers
-        .flags
-        .keys()
-        .chain(layers.environment.keys())
-        .map(String::as_str)
-        .chain(layers.names_of_files().map(|(_, name, _)| name))
-        .collect();
-    values.extend(names.into_iter().filter_map(|name| {
+    values.extend(names(layers).into_iter().filter_map(|name| {
         let (secret, used) = match about(catalog, name) {
             Some(About::Keys) => (true, true),
             Some(About::Template(template)) => (template.secret, template.used),
@@ -55,6 +49,12 @@ pub(super) fn values(layers: &Layers, catalog: &Catalog) -> Vec<Value> {
     values
 }
 
+/// All names that are set anywhere.
+fn names(layers: &Layers) -> BTreeSet<&str> {
+    let outside = layers.flags.keys().chain(layers.environment.keys()).map(String::as_str);
+    outside.chain(layers.names_of_files().map(|(_, name, _)| name)).collect()
+}
+
 /// A secret, or several between commas, by their tails.
 fn masked(value: &str) -> String {
     let tails: Vec<String> =
@@ -65,6 +65,8 @@ fn masked(value: &str) -> String {
 /// What looks like a mistake and does not stop anything.
 pub(super) fn warnings(layers: &Layers, catalog: &Catalog, settings: &Settings) -> Vec<Problem> {
     let mut warnings = misspelt(layers, catalog);
+    warnings.extend(written_twice(layers));
+    warnings.extend(beyond_a_gap(layers, catalog));
     let keys = general::PROXY_API_KEYS.name;
     if let Some(found) = layers.get(keys)
         && list(found.value).iter().any(|key| PLACEHOLDER_KEYS.contains(key))
@@ -95,6 +97,43 @@ fn misspelt(layers: &Layers, catalog: &Catalog) -> Vec<Problem> {
         Some(Problem::new(&file.path, reason).at(line).hint(format!("did you mean `{meant}`?")))
     };
     layers.names_of_files().filter_map(warn).collect()
+}
+
+/// Lines of a `.env` file that an earlier line of the same name keeps from counting.
+fn written_twice(layers: &Layers) -> Vec<Problem> {
+    let of = |file: &EnvFile| -> Vec<Problem> {
+        let repeated = |entry: &&Entry| {
+            file.lines
+                .get(&entry.name)
+                .is_some_and(|first| first.line < entry.line && first.value != entry.value)
+        };
+        let warn = |entry: &Entry| {
+            let first = file.lines.get(&entry.name).map_or(0, |first| first.line);
+            let reason = format!("`{}` is set in line {first} already, which counts", entry.name);
+            Problem::new(&file.path, reason).at(entry.line).hint("remove one of the two lines")
+        };
+        file.lines.entries().iter().filter(repeated).map(warn).collect()
+    };
+    layers.env_files.iter().flat_map(of).collect()
+}
+
+/// Numbered keys that are not read, because numbers begin at 2 and end where one is missing.
+fn beyond_a_gap(layers: &Layers, catalog: &Catalog) -> Vec<Problem> {
+    let names = names(layers);
+    let of = |variable: &String| -> Vec<Problem> {
+        let is_set = |number: &usize| layers.get(&numbered(variable, *number)).is_some();
+        let read: BTreeSet<String> =
+            (FIRST_NUMBER..).take_while(is_set).map(|number| numbered(variable, number)).collect();
+        let next = numbered(variable, FIRST_NUMBER + read.len());
+        let warn = |name: &&str| {
+            let found = layers.get(name).filter(|_| is_numbered(variable, name) && !read.contains(*name))?;
+            let hint =
+                format!("numbers begin at {FIRST_NUMBER} and leave none out; the next one is `{next}`");
+            Some(found.problem(format!("the key in `{name}` is not read")).hint(hint))
+        };
+        names.iter().filter_map(warn).collect()
+    };
+    catalog.providers.iter().flat_map(|provider| &provider.key_vars).flat_map(of).collect()
 }
 
 /// All names without a model in them.

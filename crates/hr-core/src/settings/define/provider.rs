@@ -200,7 +200,10 @@ pub fn plural(key_variable: &str) -> String {
     format!("{key_variable}S")
 }
 
-/// The variable for one more key; numbers begin at 2.
+/// The number of the first variable for one more key.
+pub const FIRST_NUMBER: usize = 2;
+
+/// The variable for one more key; numbers begin at [`FIRST_NUMBER`].
 #[must_use]
 pub fn numbered(key_variable: &str, number: usize) -> String {
     format!("{key_variable}_{number}")
@@ -236,11 +239,12 @@ pub fn about(catalog: &Catalog, name: &str) -> Option<About> {
 }
 
 fn is_key_form(variable: &str, name: &str) -> bool {
-    match name.strip_prefix(variable) {
-        Some("" | "S") => true,
-        Some(rest) => rest
-            .strip_prefix('_')
-            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())),
-        None => false,
-    }
+    name == variable || name == plural(variable) || is_numbered(variable, name)
+}
+
+/// Whether `name` is this variable with a number behind it, whether or not that number is read.
+#[must_use]
+pub fn is_numbered(variable: &str, name: &str) -> bool {
+    let number = name.strip_prefix(variable).and_then(|rest| rest.strip_prefix('_'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -93,8 +93,14 @@ fn acme_of(text: &str, settings: &[(&str, &str)]) -> (Member, Vec<Problem>) {
     (pool.members.remove(0), warnings)
 }
 
+/// The models that are used unasked.
 fn ids(member: &Member) -> Vec<&str> {
-    member.models.iter().map(|model| model.id.as_str()).collect()
+    member.models.iter().filter(|model| !model.by_request).map(|model| model.id.as_str()).collect()
+}
+
+/// The models that only requests that name them are sent to.
+fn by_request(member: &Member) -> Vec<&str> {
+    member.models.iter().filter(|model| model.by_request).map(|model| model.id.as_str()).collect()
 }
 
 fn secrets(member: &Member) -> Vec<&str> {
@@ -144,6 +150,7 @@ fn a_member_has_the_catalogues_facts() {
     assert_eq!(member.base_url, "https://acme.example/v1");
     assert!(!member.base_url_is_users);
     assert_eq!(ids(&member), ["large-1", "small-1"]);
+    assert_eq!(by_request(&member), ["extra-1"], "known, and no default");
     let large = &member.models[0];
     assert_eq!((large.rating, large.context), (1, Some(1000)));
     assert_eq!((large.tools, large.vision, large.reasoning), (Some(false), None, Some(true)));
@@ -166,6 +173,7 @@ fn settings_win_over_the_catalogue() {
         ("ACME_BASE_URL", "http://other.example:8080/"),
     ]);
     assert_eq!(ids(&member), ["small-1", "brand-new-70b", "LARGE-1"], "the user's order");
+    assert!(by_request(&member).is_empty(), "the user's list is the whole list");
     assert_eq!(member.models[1].rating, 2, "rated by its name");
     assert_eq!(member.models[2].context, Some(1000), "known whatever the case");
     assert_eq!(member.embed_model.as_deref(), Some("other"));
@@ -191,18 +199,23 @@ fn capabilities_are_set_for_the_provider_and_then_for_a_model() {
 #[test]
 fn excluded_models_are_left_out_by_whole_id() {
     let (member, warnings) = acme(&[("ACME_EXCLUDE_MODELS", "LARGE-1, small, embed-1")]);
-    assert_eq!(ids(&member), ["small-1"]);
+    assert_eq!((ids(&member), by_request(&member)), (vec!["small-1"], vec!["extra-1"]));
     assert_eq!(member.embed_model, None);
     assert!(warnings.is_empty());
+    let (member, _) = acme(&[("ACME_EXCLUDE_MODELS", "Extra-1")]);
+    assert!(by_request(&member).is_empty(), "excluded, also for those who name it");
 }
 
 #[test]
 fn a_provider_without_a_model_left_stays_visible() {
     let (member, warnings) = acme(&[("ACME_EXCLUDE_MODELS", "large-1,small-1")]);
-    assert!(member.models.is_empty());
+    assert!(ids(&member).is_empty());
     assert_eq!(member.off, None);
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].reason.contains("ACME_EXCLUDE_MODELS"));
+    let (member, warnings) = acme(&[("ACME_EXCLUDE_MODELS", "large-1,small-1,extra-1")]);
+    assert!(member.models.is_empty());
+    assert_eq!(warnings.len(), 1);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::secret::KeyId;
 use crate::time::Millis;
 
 /// The most models of one provider, those that callers name included. State is kept for each.
-const MAX_MODELS: usize = 4_096;
+const MAX_MODELS: usize = 256;
 
 /// How long a measured latency is believed.
 pub const LATENCY_MEMORY: Duration = Duration::from_secs(600);

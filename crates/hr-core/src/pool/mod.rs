@@ -89,6 +89,8 @@ pub struct Member {
     pub base_url_is_users: bool,
     /// Models that may be used, in the user's order. Empty: stays visible, is never a candidate.
     pub models: Vec<PoolModel>,
+    /// Ids of models that may not be used, also for those who name them; in lower case.
+    pub excluded: Vec<String>,
     /// Keys, in order.
     pub keys: Vec<Key>,
     /// The embedding model in force.

@@ -110,6 +110,7 @@ impl Gathering<'_> {
             base_url,
             base_url_is_users: set.base_url.is_some(),
             models,
+            excluded: set.excluded.clone(),
             keys,
             embed_model: set
                 .embed_model
@@ -234,7 +235,7 @@ impl Gathering<'_> {
         if none_left {
             let variable = EXCLUDE_MODELS.of(provider);
             let reason =
-                format!("`{variable}` excludes every model of `{}`, so it is never called", provider.id);
+                format!("`{variable}` excludes every model of `{}` that is used unasked", provider.id);
             self.warnings.extend(self.layers.get(&variable).map(|found| found.problem(reason)));
         }
         models

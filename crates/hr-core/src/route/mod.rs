@@ -67,7 +67,8 @@ impl Router {
     }
 
     /// The roster for a request that pins a model: the same one when the model is listed, else one that lists
-    /// it for this request only. `None` when the provider is not in it, or callers have named too many models.
+    /// it for this request only. `None` when the provider is not in it, the settings exclude the model, or callers
+    /// have named too many models.
     pub fn roster_for(&mut self, roster: &Arc<Roster>, target: &Target) -> Option<Arc<Roster>> {
         let Target::Pin { provider, model } = target else { return Some(Arc::clone(roster)) };
         let members = &roster.pool.members;
@@ -76,6 +77,9 @@ impl Router {
         let listed = member.models.iter().any(|known| known.id == *model);
         if listed || member.embed_model.as_deref() == Some(model) {
             return Some(Arc::clone(roster));
+        }
+        if member.excluded.contains(&model.to_lowercase()) {
+            return None;
         }
         let unlisted = PoolModel::unlisted(model, &member.provider);
         self.slots.with_model(roster, at, unlisted).map(Arc::new)

@@ -80,6 +80,7 @@ pub fn member(id: &str, models: Vec<PoolModel>, keys: usize) -> Member {
         provider: Arc::new(provider),
         base_url_is_users: false,
         models,
+        excluded: Vec::new(),
         keys: (0..keys).map(|index| key(&format!("{id}-{index}"))).collect(),
         embed_model: None,
         skip_tokens_over: None,

@@ -173,7 +173,7 @@ pub async fn converse(
     let facts = Facts::read(&envelope, work)?;
     let ask = facts.ask(headers, &live)?;
     let roster =
-        gate.router().roster_for(&live.roster, &ask.target).ok_or_else(|| unknown_model(facts.model()))?;
+        gate.router().roster_for(&live.roster, &ask.target).ok_or_else(|| not_called(facts.model()))?;
     let mut journey = Journey {
         gate,
         live: &live,
@@ -385,6 +385,18 @@ fn unknown_model(model: &str) -> Refusal {
     Refusal::new(
         StatusCode::NOT_FOUND,
         format!("the model `{shown}` is not known here (STRICT_MODELS is on; GET /v1/models lists what is)"),
+    )
+    .code("model_not_found")
+    .param("model")
+}
+
+fn not_called(model: &str) -> Refusal {
+    let shown: String = model.chars().take(100).collect();
+    Refusal::new(
+        StatusCode::NOT_FOUND,
+        format!(
+            "the model `{shown}` is not called here: the settings exclude it, or too many others were named"
+        ),
     )
     .code("model_not_found")
     .param("model")

@@ -196,6 +196,25 @@ async fn a_pinned_model_need_not_be_listed() {
 }
 
 #[tokio::test]
+async fn a_model_that_is_excluded_is_not_called_for_those_who_name_it_either() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "ALPHA_EXCLUDE_MODELS=dear,Vendor/Dearer").await;
+    for model in ["alpha/dear", "alpha/DEAR", "ALPHA/vendor/dearer"] {
+        let mut body = question("hi");
+        body["model"] = json!(model);
+        let got = house.caller().post("/v1/chat/completions", &body).await;
+        assert_eq!(
+            (got.status.as_u16(), got.json()["error"]["code"].as_str()),
+            (404, Some("model_not_found")),
+            "{model}: {}",
+            got.text()
+        );
+    }
+    assert!(fake.calls().is_empty());
+    assert_eq!(house.caller().chat("hi").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
 async fn a_model_that_is_known_but_no_default_is_used_when_it_is_named() {
     let fake = Fake::start(Script::new()).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake).and_model("spare", "default = false")], "").await;

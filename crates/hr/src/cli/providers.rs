@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use hr_core::catalog::{AuthScheme, Dialect, Provider, SpendClass};
 use hr_core::credentials::collect_keys;
+use hr_core::pool::{Member, Pool};
 use hr_core::settings::define::provider::BASE_URL;
 use serde::Serialize;
 
@@ -63,35 +64,51 @@ enum Status {
     Retired,
     /// Its dialect or login has not landed.
     NotYet,
+    /// It has a key and may not be called with it all the same.
+    Off,
 }
+
+/// Why a provider with keys is not in the pool.
+const HELD_BACK: &str = "its keys are held back from its address, see `hr config check`";
 
 impl Providers {
     pub fn run(&self, desk: &Desk) -> anyhow::Result<()> {
         let written = desk.written()?;
+        // While something is wrong there is no pool, and what is written has to do.
+        let pool = desk.load().ok().map(|loaded| loaded.pool);
         let rows: Vec<Row> =
-            written.catalog.providers.iter().map(|provider| row(provider, &written)).collect();
+            written.catalog.providers.iter().map(|provider| row(provider, &written, pool.as_ref())).collect();
         if self.json { print::json(&rows) } else { print::out(&table(&rows)) }
     }
 }
 
-fn row(provider: &Provider, written: &Written) -> Row {
+fn row(provider: &Provider, written: &Written, pool: Option<&Pool>) -> Row {
     let keys = collect_keys(provider, &written.auth, &written.layers, &written.install).keys.len();
     let is_set = |name: &str| written.layers.get(name).is_some();
     let asked_for = provider.enabled_by.is_empty() || provider.enabled_by.iter().any(|name| is_set(name));
     let own_address = is_set(&BASE_URL.of(provider));
+    let member = pool.map(|pool| pool.members.iter().find(|member| member.provider.id == provider.id));
+    let ready = match provider.auth {
+        AuthScheme::None => asked_for,
+        _ => keys > 0,
+    };
     let (status, because) = match (&provider.unavailable, &provider.retired) {
         (Some(why), _) => (Status::NotYet, Some(why.clone())),
         (None, Some(retired)) if !own_address => (Status::Retired, Some(retired.note.clone())),
-        _ if provider.auth == AuthScheme::None && asked_for => (Status::Ready, None),
-        _ if provider.auth != AuthScheme::None && keys > 0 => (Status::Ready, None),
-        _ => (Status::NotSetUp, None),
+        _ if !ready => (Status::NotSetUp, None),
+        _ => match member {
+            Some(None) => (Status::Off, Some(HELD_BACK.to_owned())),
+            Some(Some(Member { off: Some(why), .. })) => (Status::Off, Some(why.clone())),
+            _ => (Status::Ready, None),
+        },
     };
+    let base_url = member.flatten().map_or(&provider.base_url, |member| &member.base_url).clone();
     Row {
         id: provider.id.clone(),
         name: provider.name.clone(),
         aliases: provider.aliases.clone(),
         dialect: provider.dialect,
-        base_url: provider.base_url.clone(),
+        base_url,
         spend: spend(provider),
         key_vars: provider.key_vars.clone(),
         enabled_by: provider.enabled_by.clone(),
@@ -124,6 +141,7 @@ fn table(rows: &[Row]) -> String {
             Status::NotSetUp => Cell::painted("-", Paint::faint),
             Status::Retired => Cell::painted("retired", Paint::doubtful),
             Status::NotYet => Cell::painted("not yet", Paint::doubtful),
+            Status::Off => Cell::painted("off", Paint::doubtful),
         };
         let keys = if row.keys == 0 { String::new() } else { row.keys.to_string() };
         // Without a key, the variable that switches it on is the one to set.

@@ -85,6 +85,27 @@ fn providers_are_a_table_and_data() {
 }
 
 #[test]
+fn a_provider_that_may_not_be_called_is_not_ready() {
+    let scene = Scene::new();
+    let status = |env: &str| {
+        scene.write(".env", env);
+        let rows = scene.run("providers --json").well(&[]).json();
+        let row = rows.as_array().unwrap().iter().find(|row| row["id"] == "openai").unwrap().clone();
+        (row["status"].as_str().unwrap().to_owned(), row["base_url"].as_str().unwrap().to_owned())
+    };
+    let ours = "http://localhost:8319/v1";
+    assert_eq!(status(&format!("OPENAI_API_KEY=k-1\nOPENAI_BASE_URL={ours}\n")), ("off".into(), ours.into()));
+    scene.run("providers").well(&["openai: `OPENAI_BASE_URL` leads back to this router"]);
+    assert_eq!(status("PROXY_API_KEYS=k-1\nOPENAI_API_KEY=k-1\n").0, "off", "an access key of ours");
+    let other = "http://localhost:9/v1";
+    assert_eq!(
+        status(&format!("OPENAI_API_KEY=k-1\nOPENAI_BASE_URL={other}\n")),
+        ("ready".into(), other.into())
+    );
+    assert_eq!(status("OPENAI_API_KEY=k-1\nPORT=many\n").0, "ready", "while something else is wrong");
+}
+
+#[test]
 fn a_users_own_provider_is_one_of_them_and_a_bad_one_is_named() {
     let scene = Scene::new();
     scene.write("providers.d/mine.toml", "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\n");

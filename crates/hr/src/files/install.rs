@@ -26,7 +26,10 @@ pub fn secret(path: &Path) -> Result<InstallSecret, Problem> {
     let text = match found()? {
         Some(text) => text,
         None => {
-            make(path).map_err(|error| problem(format!("could not be made: {error:#}")))?;
+            make(path).map_err(|error| {
+                problem(format!("could not be made: {error:#}"))
+                    .hint("the folder must be writable; `HR_HOME` names another one")
+            })?;
             // Another process may have been quicker; what is there now is everybody's.
             found()?.unwrap_or_default()
         }
@@ -79,6 +82,12 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(made.iter().all(|text| *text == made[0]));
+    }
+
+    #[test]
+    fn where_none_can_be_made_another_home_is_suggested() {
+        let problem = secret(Path::new("/proc/nowhere/install.key")).unwrap_err();
+        assert!(problem.to_string().contains("`HR_HOME` names another"), "{problem}");
     }
 
     #[test]

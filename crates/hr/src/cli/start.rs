@@ -183,7 +183,8 @@ fn greet(loaded: &Loaded, address: SocketAddr) {
         words::count(keys, "key"),
     ));
     for member in &callable {
-        if !member.models.iter().any(|model| model.spend == SpendClass::Paid) {
+        // A model that has to be named costs nobody money unasked.
+        if !member.models.iter().any(|model| model.spend == SpendClass::Paid && !model.by_request) {
             continue;
         }
         for key in &member.keys {

@@ -186,9 +186,10 @@ fn placeholders_of_old_instructions_open_nothing() {
 
 #[test]
 fn paid_keys_are_named_with_their_source() {
-    let scene = Scene::new().with("OPENAI_API_KEY", "sk-canary-eee555");
+    let scene = Scene::new().with("OPENAI_API_KEY", "sk-canary-eee555").with("ZAI_API_KEY", "canary-fff666");
     let _router = Router::start(&scene);
     let log = scene.read("log");
+    assert!(!log.contains("paid: zai"), "its default costs nothing: {log}");
     assert!(log.contains("paid: openai …eee555, `OPENAI_API_KEY` in the environment"), "{log}");
     assert!(!log.contains("canary"), "{log}");
 }

@@ -106,6 +106,15 @@ fn a_provider_that_may_not_be_called_is_not_ready() {
 }
 
 #[test]
+fn a_users_own_provider_of_a_dialect_to_come_is_not_called() {
+    let scene = Scene::new().with("MINE_API_KEY", "key-123456");
+    let file = "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"anthropic\"\n";
+    scene.write("providers.d/mine.toml", file);
+    scene.run("providers").well(&["mine: mine is not available yet"]);
+    scene.run("config check").well(&["0 providers to call"]);
+}
+
+#[test]
 fn a_users_own_provider_is_one_of_them_and_a_bad_one_is_named() {
     let scene = Scene::new();
     scene.write("providers.d/mine.toml", "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\n");

@@ -96,7 +96,7 @@ impl Desk {
     /// Where a router of this home is reached, and with which key: where it says it listens, else where it
     /// would. A router goes on with its old settings while new ones are wrong, so this does not need them all.
     pub fn way_in(&self) -> anyhow::Result<(SocketAddr, Option<Secret>)> {
-        let layers = self.layers()?;
+        let layers = self.sources().legible_layers(&self.home, &self.environment, &BTreeMap::new());
         let written = |setting: &Setting| layers.get(setting.name).map(|found| found.value.to_owned());
         let keys = written(&PROXY_API_KEYS).unwrap_or_default();
         let key =

@@ -208,8 +208,9 @@ impl Sources {
         Ok(Layers { flags: flags.clone(), environment: environment.clone(), env_files })
     }
 
-    /// The layers with only those lines of the settings file that can be read, to judge these.
-    fn legible_layers(
+    /// The layers with only those lines of the settings file that can be read: for judging these, and for what
+    /// has to work while others are wrong.
+    pub fn legible_layers(
         &self,
         home: &Home,
         environment: &BTreeMap<String, String>,

@@ -118,6 +118,10 @@ fn status_shows_what_runs_and_changes_are_in_force_at_once() {
 
     scene.write("auth.json", "{");
     scene.run("status").well(&["groq"]).also("`hr config check`");
+    let env = scene.read(".env");
+    scene.write(".env", &format!("no line\n{env}"));
+    scene.run("status").well(&["groq"]).also("`hr config check`");
+    scene.write(".env", &env);
     drop(router);
     scene.write("auth.json", r#"{"providers": {"groq": ["gsk_canary_ddd444"]}}"#);
     let said = scene.run("status");

@@ -99,9 +99,9 @@ impl Home {
     }
 }
 
-/// A folder named by a variable that is set and not empty.
+/// A folder named by a variable that is set and not blank.
 fn folder_in(environment: &BTreeMap<String, String>, name: &str) -> Option<PathBuf> {
-    environment.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    environment.get(name).filter(|value| !value.trim().is_empty()).map(PathBuf::from)
 }
 
 /// Whether a working directory is one of this product's. Any other project's `.env` is none of our business.
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_xdg_folders_are_the_home_of_all_others() {
         let cwd = tempfile::tempdir().unwrap();
-        let home = Home::find(&variables(&[("HOME", "/home/u"), ("HR_HOME", "")]), cwd.path());
+        let home = Home::find(&variables(&[("HOME", "/home/u"), ("HR_HOME", " ")]), cwd.path());
         assert_eq!(home.place, Place::Xdg);
         assert_eq!(home.auth, Path::new("/home/u/.config/hermes-router/auth.json"));
         assert_eq!(home.providers, Path::new("/home/u/.config/hermes-router/providers.d"));

@@ -96,7 +96,8 @@ fn runs_already(desk: &Desk) -> anyhow::Error {
 fn first_access_key(desk: &Desk, loaded: &Loaded) -> anyhow::Result<()> {
     let name = PROXY_API_KEYS.name;
     if desk.environment.get(name).is_some_and(|value| !value.trim().is_empty()) {
-        let what = format!("`{name}` in the environment has nothing but placeholders, which open nothing");
+        let what =
+            format!("`{name}` in the environment has no key in it, or only placeholders, which open nothing");
         return Err(
             Advice::new(what, format!("unset `{name}` to have a key made, or set one of your own")).into()
         );

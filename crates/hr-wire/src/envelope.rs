@@ -137,10 +137,16 @@ impl Envelope {
                 BadRequest::new("the request body is empty; a JSON object is expected").code("invalid_json")
             );
         }
-        let entries = index(text).map_err(|fault| fault.words(text))?;
+        let entries = index(text, MAX_KEYS).map_err(|fault| fault.words(text))?;
         let envelope = Self { body, entries };
         envelope.refuse_duplicates()?;
         Ok(envelope)
+    }
+
+    /// Indexes an object somewhere inside a body that was checked as a whole; nothing when it is no object.
+    pub(crate) fn part(text: &str) -> Option<Self> {
+        let entries = index(text, usize::MAX).ok()?;
+        Some(Self { body: Bytes::copy_from_slice(text.as_bytes()), entries })
     }
 
     /// The value of a key as JSON text; the last one, as parsers do, where an unknown key is there twice.
@@ -250,7 +256,7 @@ impl Fault {
     }
 }
 
-fn index(text: &str) -> Result<Vec<Entry>, Fault> {
+fn index(text: &str, most_keys: usize) -> Result<Vec<Entry>, Fault> {
     let mut cursor = Cursor::new(text);
     let kind = cursor.kind()?;
     if kind != crate::json::Kind::Object {
@@ -261,7 +267,7 @@ fn index(text: &str) -> Result<Vec<Entry>, Fault> {
     }
     let mut entries = Vec::with_capacity(16);
     cursor.fields(|cursor, name| {
-        if entries.len() == MAX_KEYS {
+        if entries.len() == most_keys {
             return Err(Fault::TooManyKeys);
         }
         let start = name.at - 1;

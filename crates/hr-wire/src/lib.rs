@@ -17,6 +17,7 @@ pub mod envelope;
 pub mod hub;
 pub mod json;
 pub mod openai_chat;
+mod patch;
 pub mod sse;
 
 pub use envelope::{BadRequest, Edit, Envelope};

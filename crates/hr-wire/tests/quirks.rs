@@ -49,6 +49,62 @@ fn every_function_leaves_a_plain_request_alone() {
     }
 }
 
+/// What this function makes of a body, as bytes.
+fn bytes_with(function: &str, body: &str) -> String {
+    let quirks = Quirks { functions: vec![function.to_owned()], ..Quirks::default() };
+    let envelope = Envelope::read(Bytes::from(body.to_owned())).unwrap();
+    String::from_utf8(prepare(&envelope, &outgoing(&quirks)).body.to_vec()).unwrap()
+}
+
+/// Legal JSON that no value tree carries: long numbers, trailing zeros, numbers beyond a float, equal keys,
+/// half a surrogate pair, escapes, white space.
+const ODD: &str =
+    r#""x" : 123456789012345678901234567890, "y":1.10,"z":1e400 ,"z":1E+2,"s":"\ud800 \u00e9\/","w":[ ]"#;
+
+#[test]
+fn functions_change_nothing_beside_what_they_are_for() {
+    let odd = ODD;
+    for (function, from, to) in [
+        ("developer_to_system", r#"{"role":"developer",ODD}"#, r#"{"role":"system",ODD}"#),
+        ("strip_reasoning_history", r#"{"reasoning_content":"r", ODD}"#, "{ODD}"),
+        (
+            "strip_reasoning_history",
+            r#"{ODD,"content":[ {"type":"thinking"} , {"ODD":1}]}"#,
+            r#"{ODD,"content":[ {"ODD":1}]}"#,
+        ),
+        ("rename_reasoning_history", r#"{"reasoning_content" :"r",ODD}"#, r#"{"reasoning" :"r",ODD}"#),
+        (
+            "strip_extra_content",
+            r#"{"tool_calls":[{ODD,"extra_content":1}],ODD}"#,
+            r#"{"tool_calls":[{ODD}],ODD}"#,
+        ),
+        ("strip_message_names", r#"{ODD,"name":"n"}"#, "{ODD}"),
+        (
+            "flatten_text_content",
+            r#"{"content":[{"type":"text","text":"\ud800"},{"text":"\u00e9","type":"text"}],ODD}"#,
+            r#"{"content":"\ud800\n\u00e9",ODD}"#,
+        ),
+        ("drop_empty_assistant", r#"{"role":"assistant","content":[ ],ODD}"#, ""),
+    ] {
+        let body = |message: &str, second: &str| {
+            let message = message.replace("\"ODD\"", "\"odd\"").replace("ODD", odd);
+            let comma = if message.is_empty() { "" } else { " ,\n" };
+            format!(r#"{{"model":"{second}", "messages": [{message}{comma}{{"role":"user",{odd}}} ]}}"#)
+        };
+        assert_eq!(bytes_with(function, &body(from, "m")), body(to, "up"), "{function}");
+    }
+    let tools = |parameters: &str, model: &str| {
+        format!(
+            r#"{{"tools":[ {{"function":{{"parameters":{parameters},{odd}}},{odd}}}],"model":"{model}"}}"#
+        )
+    };
+    let before = format!(
+        r#"{{"$schema":"s","properties":{{"$schema":{{"additionalProperties":false, {odd}}}}},{odd}}}"#
+    );
+    let after = format!(r#"{{"properties":{{"$schema":{{{odd}}}}},{odd}}}"#);
+    assert_eq!(bytes_with("strip_schema_keys", &tools(&before, "m")), tools(&after, "up"));
+}
+
 #[test]
 fn the_four_verbs() {
     let quirks = Quirks {

@@ -3,6 +3,7 @@
 use super::Workbench;
 use crate::hub::Loss;
 use crate::json::quoted;
+use crate::patch;
 
 /// `tool_choice: "required"` is called `any`.
 pub(super) fn tool_choice_required_to_any(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
@@ -136,6 +137,6 @@ pub(super) fn effort_to_reasoning_object(bench: &mut Workbench<'_>, _: &mut Vec<
 
 /// The `type` of the response format.
 fn response_format(bench: &mut Workbench<'_>) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(bench.draft().get("response_format")?).ok()?;
-    value["type"].as_str().map(str::to_owned)
+    let kind = patch::field(bench.draft().get("response_format")?, "type")?;
+    patch::string(kind).map(std::borrow::Cow::into_owned)
 }

@@ -1,9 +1,9 @@
 //! Quirks of messages: what some providers refuse in a history that others wrote.
 
-use serde_json::{Map, Value};
-
 use super::Workbench;
 use crate::hub::Loss;
+use crate::json::{Cursor, Kind, Syntax, quoted};
+use crate::patch::{self, Fate};
 
 /// Fields that carry reasoning in a message.
 const REASONING_FIELDS: &[&str] =
@@ -14,33 +14,30 @@ const REASONING_PARTS: &[&str] = &["thinking", "redacted_thinking", "think", "re
 
 /// The role `developer` becomes `system`.
 pub(super) fn developer_to_system(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if bench.mentions("messages", &["developer"]) {
-        bench.change_messages(|message| match message.get_mut("role") {
-            Some(role) if role == "developer" => {
-                *role = "system".into();
-                true
-            }
-            _ => false,
-        });
-    }
+    bench.change_messages(&["developer"], |message| {
+        let is_developer = reads(message.get("role"), "developer");
+        if is_developer {
+            message.set("role", quoted("system"));
+        }
+        is_developer
+    });
+}
+
+/// Whether a field is there and is this string.
+fn reads(field: Option<&str>, word: &str) -> bool {
+    field.and_then(patch::string).is_some_and(|text| text == word)
 }
 
 /// Reasoning of earlier turns is left out.
 pub(super) fn strip_reasoning_history(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["reasoning", "think"]) {
-        return;
-    }
-    let stripped = bench.change_messages(|message| {
-        let before = message.len();
-        message.retain(|key, _| !REASONING_FIELDS.contains(&key.as_str()));
-        let mut changed = message.len() != before;
-        if let Some(parts) = message.get_mut("content").and_then(Value::as_array_mut) {
-            let before = parts.len();
-            parts.retain(|part| !part["type"].as_str().is_some_and(|kind| REASONING_PARTS.contains(&kind)));
-            changed |= parts.len() != before;
-            if parts.is_empty() {
-                message.insert("content".into(), "".into());
-            }
+    let stripped = bench.change_messages(&["reasoning", "think"], |message| {
+        let mut changed = false;
+        for field in REASONING_FIELDS {
+            changed |= message.remove(field);
+        }
+        if let Some(content) = message.get("content").and_then(without_reasoning) {
+            message.set("content", content);
+            changed = true;
         }
         changed
     });
@@ -49,38 +46,60 @@ pub(super) fn strip_reasoning_history(bench: &mut Workbench<'_>, losses: &mut Ve
     }
 }
 
+/// The content without parts that carry reasoning; nothing when there are none.
+fn without_reasoning(content: &str) -> Option<String> {
+    if patch::kind(content) != Some(Kind::Array) {
+        return None;
+    }
+    let is_reasoning = |part: &str| {
+        let kind = patch::field(part, "type").and_then(patch::string);
+        kind.is_some_and(|kind| REASONING_PARTS.contains(&&*kind))
+    };
+    let mut left = false;
+    let rest = patch::each(content, |_, part| {
+        if is_reasoning(part) {
+            return Fate::Drop;
+        }
+        left = true;
+        Fate::Keep
+    })?;
+    Some(if left { rest } else { quoted("") })
+}
+
 /// `reasoning_content` of earlier turns is sent as `reasoning`.
 pub(super) fn rename_reasoning_history(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if bench.mentions("messages", &["reasoning_content"]) {
-        bench.change_messages(|message| {
-            let Some(reasoning) = message.remove("reasoning_content") else { return false };
-            message.entry("reasoning").or_insert(reasoning);
-            true
-        });
-    }
+    bench.change_messages(&["reasoning_content"], |message| {
+        if message.get("reasoning").is_some() {
+            return message.remove("reasoning_content");
+        }
+        message.rename("reasoning_content", "reasoning")
+    });
 }
 
 /// Ids of tool calls that are not nine letters or digits are replaced by a hash of themselves, the same at
 /// the call and at its result.
 pub(super) fn tool_ids_nine_alphanumeric(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["tool_calls", "tool_call_id"]) {
-        return;
-    }
-    bench.change_messages(|message| {
-        let mut changed = message.get_mut("tool_call_id").is_some_and(shorten);
-        for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
-            changed |= call.get_mut("id").is_some_and(shorten);
+    bench.change_messages(&["tool_calls", "tool_call_id"], |message| {
+        let id = message.get("tool_call_id").and_then(shorten);
+        let calls = message
+            .get("tool_calls")
+            .and_then(|calls| patch::each(calls, |_, call| patch::within(call, "id", shorten).into()));
+        let mut changed = false;
+        for (key, new) in [("tool_call_id", id), ("tool_calls", calls)] {
+            if let Some(new) = new {
+                message.set(key, new);
+                changed = true;
+            }
         }
         changed
     });
 }
 
-fn shorten(id: &mut Value) -> bool {
-    let Some(old) = id.as_str() else { return false };
-    let new = nine_alphanumeric(old);
-    let changed = new != old;
-    *id = new.into();
-    changed
+/// The shorter id as JSON text; nothing when it is short enough.
+fn shorten(id: &str) -> Option<String> {
+    let old = patch::string(id)?;
+    let new = nine_alphanumeric(&old);
+    (new != old).then(|| quoted(&new))
 }
 
 /// The id itself when it is nine letters or digits, else nine of its hash (FNV-1a, 64 bits, spread well
@@ -105,13 +124,14 @@ pub fn nine_alphanumeric(id: &str) -> String {
 
 /// `extra_content` of tool calls and messages is left out: only its author understands it.
 pub(super) fn strip_extra_content(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["extra_content"]) {
-        return;
-    }
-    let stripped = bench.change_messages(|message| {
-        let mut changed = message.remove("extra_content").is_some();
-        for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
-            changed |= call.as_object_mut().is_some_and(|call| call.remove("extra_content").is_some());
+    let stripped = bench.change_messages(&["extra_content"], |message| {
+        let calls = message.get("tool_calls").and_then(|calls| {
+            patch::each(calls, |_, call| patch::object(call, |call| call.remove("extra_content")).into())
+        });
+        let mut changed = message.remove("extra_content");
+        if let Some(calls) = calls {
+            message.set("tool_calls", calls);
+            changed = true;
         }
         changed
     });
@@ -122,11 +142,8 @@ pub(super) fn strip_extra_content(bench: &mut Workbench<'_>, losses: &mut Vec<Lo
 
 /// `name` of messages other than function results is left out.
 pub(super) fn strip_message_names(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["\"name\""]) {
-        return;
-    }
-    let stripped = bench.change_messages(|message| {
-        message.get("role").is_none_or(|role| role != "function") && message.remove("name").is_some()
+    let stripped = bench.change_messages(&["\"name\""], |message| {
+        !reads(message.get("role"), "function") && message.remove("name")
     });
     if stripped {
         losses.push(Loss::dropped("messages[].name"));
@@ -135,48 +152,58 @@ pub(super) fn strip_message_names(bench: &mut Workbench<'_>, losses: &mut Vec<Lo
 
 /// Content that is an array of nothing but text becomes one string.
 pub(super) fn flatten_text_content(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["\"text\""]) {
-        return;
-    }
-    bench.change_messages(|message| {
+    bench.change_messages(&["\"text\""], |message| {
         let Some(flat) = message.get("content").and_then(flat_text) else { return false };
-        message.insert("content".into(), flat.into());
+        message.set("content", flat);
         true
     });
 }
 
-fn flat_text(content: &Value) -> Option<String> {
-    let texts: Option<Vec<&str>> = content
-        .as_array()?
-        .iter()
-        .map(|part| if part["type"] == "text" { part["text"].as_str() } else { None })
-        .collect();
-    texts.map(|texts| texts.join("\n"))
+/// The texts of an array of text parts as one JSON string, a line break between them.
+fn flat_text(content: &str) -> Option<String> {
+    let mut flat = String::from("\"");
+    let mut cursor = Cursor::new(content);
+    let mut is_text = true;
+    let walked = cursor.items(|cursor, index| {
+        let part = cursor.skip()?;
+        is_text &= reads(patch::field(part, "type"), "text");
+        // The text stays as it is written, escapes included.
+        match patch::field(part, "text").and_then(|text| Cursor::new(text).string().ok()) {
+            Some(text) => {
+                if index > 0 {
+                    flat.push_str("\\n");
+                }
+                flat.push_str(text.raw);
+            }
+            None => is_text = false,
+        }
+        Ok::<(), Syntax>(())
+    });
+    flat.push('"');
+    (walked.is_ok() && is_text).then_some(flat)
 }
 
 /// Assistant messages that say and call nothing are left out.
 pub(super) fn drop_empty_assistant(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if !bench.mentions("messages", &["\"assistant\""]) {
-        return;
-    }
     bench.change("messages", |messages| {
-        let Some(messages) = messages.as_array_mut() else { return false };
-        let before = messages.len();
-        messages.retain(|message| {
-            message["role"] != "assistant" || !message.as_object().is_some_and(says_nothing)
-        });
-        messages.len() != before
+        patch::each(messages, |_, message| {
+            let is_empty = reads(patch::field(message, "role"), "assistant") && says_nothing(message);
+            if is_empty { Fate::Drop } else { Fate::Keep }
+        })
     });
 }
 
-fn says_nothing(message: &Map<String, Value>) -> bool {
-    let empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.trim().is_empty(),
-        Value::Array(items) => items.is_empty(),
+fn says_nothing(message: &str) -> bool {
+    let is_empty = |value: &str| match patch::kind(value) {
+        Some(Kind::Null) => true,
+        Some(Kind::String) => Cursor::new(value).string().is_ok_and(|text| text.is_blank()),
+        Some(Kind::Array) => value
+            .strip_prefix('[')
+            .and_then(|items| items.strip_suffix(']'))
+            .is_some_and(|items| items.trim().is_empty()),
         _ => false,
     };
     ["content", "tool_calls", "function_call", "refusal", "audio"]
         .iter()
-        .all(|key| message.get(*key).is_none_or(empty))
+        .all(|key| patch::field(message, key).is_none_or(is_empty))
 }

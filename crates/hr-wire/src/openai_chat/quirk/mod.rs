@@ -1,15 +1,11 @@
 //! Named deviations that the four verbs cannot say, as functions a catalogue file names.
 //!
-//! Each is named by what it does, never by who needs it. Functions over top-level fields work on JSON text;
-//! those over messages, tools or the response format share one parsed copy, made only when one of them finds
-//! that it has something to do.
-
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+//! Each is named by what it does, never by who needs it. All of them work on JSON text, so that what they do
+//! not change goes out as the caller wrote it; only a schema that has to be rewritten as a whole is parsed.
 
 use crate::envelope::Draft;
 use crate::hub::Loss;
+use crate::patch::{self, Fate};
 
 mod fields;
 mod history;
@@ -60,65 +56,50 @@ pub(super) fn apply(name: &str, bench: &mut Workbench<'_>, losses: &mut Vec<Loss
     }
 }
 
-/// A request in the making, with parsed copies of the fields that functions look into.
+/// A request in the making.
 pub(super) struct Workbench<'e> {
     draft: Draft<'e>,
-    trees: BTreeMap<&'static str, Tree>,
-}
-
-struct Tree {
-    value: Value,
-    touched: bool,
 }
 
 impl<'e> Workbench<'e> {
     pub(super) fn new(draft: Draft<'e>) -> Self {
-        Self { draft, trees: BTreeMap::new() }
+        Self { draft }
     }
 
-    /// The draft with the changed copies written back.
-    pub(super) fn finish(mut self) -> Draft<'e> {
-        for (key, tree) in self.trees {
-            if tree.touched {
-                self.draft.set(key, tree.value.to_string());
-            }
-        }
+    /// The draft with all changes.
+    pub(super) fn finish(self) -> Draft<'e> {
         self.draft
     }
 
-    /// The fields as text; not for a field that functions parse.
+    /// The fields as text.
     fn draft(&mut self) -> &mut Draft<'e> {
         &mut self.draft
     }
 
-    /// Whether one of these words stands anywhere in a field: the cheap question before parsing it.
-    fn mentions(&self, key: &str, words: &[&str]) -> bool {
-        // A parsed copy may have changed since, so it is always worth a look.
-        self.trees.contains_key(key)
-            || self.draft.get(key).is_some_and(|text| {
-                words.iter().any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
-            })
+    /// Changes the text of a field; tells whether it changed.
+    fn change(&mut self, key: &str, change: impl FnOnce(&str) -> Option<String>) -> bool {
+        let Some(new) = self.draft.get(key).and_then(change) else { return false };
+        self.draft.set(key, new);
+        true
     }
 
-    /// Changes a field through its parsed copy; `change` tells whether it changed anything.
-    fn change(&mut self, key: &'static str, change: impl FnOnce(&mut Value) -> bool) -> bool {
-        if !self.trees.contains_key(key) {
-            let Some(value) = self.draft.get(key).and_then(|text| serde_json::from_str(text).ok()) else {
-                return false;
-            };
-            self.trees.insert(key, Tree { value, touched: false });
-        }
-        let Some(tree) = self.trees.get_mut(key) else { return false };
-        let changed = change(&mut tree.value);
-        tree.touched |= changed;
-        changed
-    }
-
-    /// Changes each message; `change` tells whether it changed this one.
-    fn change_messages(&mut self, mut change: impl FnMut(&mut Map<String, Value>) -> bool) -> bool {
+    /// Changes each message in which one of these words stands; `change` tells whether it changed this one.
+    fn change_messages(&mut self, words: &[&str], mut change: impl FnMut(&mut Draft<'_>) -> bool) -> bool {
         self.change("messages", |messages| {
-            let messages = messages.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
-            messages.fold(false, |changed, message| change(message) | changed)
+            if !mentions(messages, words) {
+                return None;
+            }
+            patch::each(messages, |_, message| {
+                if !mentions(message, words) {
+                    return Fate::Keep;
+                }
+                patch::object(message, &mut change).into()
+            })
         })
     }
+}
+
+/// Whether one of these words stands anywhere in a text: the cheap question before looking into it.
+fn mentions(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
 }

@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Workbench;
+use super::{Workbench, mentions};
 use crate::hub::Loss;
+use crate::json::Kind;
+use crate::patch::{self, Fate};
 
 /// Schema words that the OpenAPI subset does not have, and that only narrow or describe.
 const NOT_IN_OPENAPI: &[&str] = &[
@@ -51,69 +53,57 @@ const MAX_REFERENCES: usize = 256;
 
 /// `additionalProperties` and `$schema` are taken out of the parameters of tools.
 pub(super) fn strip_schema_keys(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    if bench.mentions("tools", &["additionalProperties", "$schema"]) {
-        bench.change("tools", |tools| each_schema(tools, &mut strip));
-    }
-    if bench.mentions("response_format", &["$schema"]) {
-        bench.change("response_format", |format| {
-            let schema = format.pointer_mut("/json_schema/schema").and_then(Value::as_object_mut);
-            schema.is_some_and(|schema| schema.remove("$schema").is_some())
-        });
-    }
+    bench.change("tools", |tools| {
+        if !mentions(tools, &["additionalProperties", "$schema"]) {
+            return None;
+        }
+        each_schema(tools, &mut strip)
+    });
+    bench.change("response_format", |format| {
+        patch::within(format, "json_schema", |named| {
+            patch::within(named, "schema", |schema| patch::object(schema, |schema| schema.remove("$schema")))
+        })
+    });
 }
 
-fn strip(schema: &mut Value) -> bool {
-    let Some(object) = schema.as_object_mut() else { return false };
-    let before = object.len();
-    object.retain(|key, _| key != "additionalProperties" && key != "$schema");
-    let changed = object.len() != before;
-    each_child(object, &mut strip) | changed
+/// The schema and those below it without the two words. Names of properties are not schema words.
+fn strip(schema: &str) -> Option<String> {
+    if patch::kind(schema) != Some(Kind::Object) {
+        return None;
+    }
+    let each_child = |children: &str| patch::each(children, |_, child| strip(child).into());
+    patch::each(schema, |name, value| match (name.unwrap_or_default(), patch::kind(value)) {
+        ("additionalProperties" | "$schema", _) => Fate::Drop,
+        ("properties" | "$defs" | "definitions" | "patternProperties", Some(Kind::Object))
+        | ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Some(Kind::Array)) => {
+            each_child(value).into()
+        }
+        ("items" | "not" | "if" | "then" | "else" | "contains", _) => strip(value).into(),
+        _ => Fate::Keep,
+    })
 }
 
 /// The parameters of tools are brought to the subset of JSON Schema that OpenAPI 3.0 knows.
 pub(super) fn openapi_schema_subset(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
-    let changed = bench.change("tools", |tools| {
-        each_schema(tools, &mut |schema| {
-            let mut narrower = Narrower { root: schema.clone(), left: MAX_REFERENCES };
-            let narrowed = narrower.subset(schema, REFERENCE_DEPTH);
-            let changed = narrowed != *schema;
-            *schema = narrowed;
-            changed
-        })
-    });
+    let changed = bench.change("tools", |tools| each_schema(tools, &mut narrow));
     if changed {
         losses.push(Loss::changed("tools", "schemas were simplified"));
     }
 }
 
-/// Applies `change` to the parameters of each function.
-fn each_schema(tools: &mut Value, change: &mut impl FnMut(&mut Value) -> bool) -> bool {
-    let schemas = tools
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-        .filter_map(|tool| tool.get_mut("function")?.get_mut("parameters"));
-    schemas.fold(false, |changed, schema| change(schema) | changed)
+/// The schema in the subset; nothing when it is within it already.
+fn narrow(schema: &str) -> Option<String> {
+    let schema: Value = serde_json::from_str(schema).ok()?;
+    let mut narrower = Narrower { root: schema.clone(), left: MAX_REFERENCES };
+    let narrowed = narrower.subset(&schema, REFERENCE_DEPTH);
+    (narrowed != schema).then(|| narrowed.to_string())
 }
 
-/// Applies `change` to the schemas right below this one. Names of properties are not schema words.
-fn each_child(schema: &mut Map<String, Value>, change: &mut dyn FnMut(&mut Value) -> bool) -> bool {
-    let mut changed = false;
-    for (key, value) in schema.iter_mut() {
-        match (key.as_str(), value) {
-            ("properties" | "$defs" | "definitions" | "patternProperties", Value::Object(children)) => {
-                changed = children.values_mut().fold(changed, |changed, child| change(child) | changed);
-            }
-            ("anyOf" | "oneOf" | "allOf" | "prefixItems" | "items", Value::Array(children)) => {
-                changed = children.iter_mut().fold(changed, |changed, child| change(child) | changed);
-            }
-            ("items" | "not" | "if" | "then" | "else" | "contains", child @ Value::Object(_)) => {
-                changed |= change(child)
-            }
-            _ => {}
-        }
-    }
-    changed
+/// Applies `change` to the parameters of each function.
+fn each_schema(tools: &str, change: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
+    patch::each(tools, |_, tool| {
+        patch::within(tool, "function", |function| patch::within(function, "parameters", &mut *change)).into()
+    })
 }
 
 /// Brings one schema to the subset.

@@ -1,6 +1,6 @@
 //! What is set, for people: every value with its origin, and what looks like a mistake.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::define::provider::{About, FIRST_NUMBER, about, is_numbered, numbered};
 use super::define::{GENERAL, LATER, PER_PROVIDER, general};
@@ -101,20 +101,19 @@ fn misspelt(layers: &Layers, catalog: &Catalog) -> Vec<Problem> {
 
 /// Lines of a `.env` file that an earlier line of the same name keeps from counting.
 fn written_twice(layers: &Layers) -> Vec<Problem> {
-    let of = |file: &EnvFile| -> Vec<Problem> {
-        let repeated = |entry: &&Entry| {
-            file.lines
-                .get(&entry.name)
-                .is_some_and(|first| first.line < entry.line && first.value != entry.value)
-        };
-        let warn = |entry: &Entry| {
-            let first = file.lines.get(&entry.name).map_or(0, |first| first.line);
-            let reason = format!("`{}` is set in line {first} already, which counts", entry.name);
-            Problem::new(&file.path, reason).at(entry.line).hint("remove one of the two lines")
-        };
-        file.lines.entries().iter().filter(repeated).map(warn).collect()
-    };
-    layers.env_files.iter().flat_map(of).collect()
+    let mut warnings = Vec::new();
+    for file in &layers.env_files {
+        let mut firsts: BTreeMap<&str, &Entry> = BTreeMap::new();
+        for entry in file.lines.entries() {
+            let first = *firsts.entry(&entry.name).or_insert(entry);
+            if first.value != entry.value {
+                let reason = format!("`{}` is set in line {} already, which counts", entry.name, first.line);
+                let problem = Problem::new(&file.path, reason).at(entry.line);
+                warnings.push(problem.hint("remove one of the two lines"));
+            }
+        }
+    }
+    warnings
 }
 
 /// Numbered keys that are not read, because numbers begin at 2 and end where one is missing.
@@ -126,7 +125,10 @@ fn beyond_a_gap(layers: &Layers, catalog: &Catalog) -> Vec<Problem> {
             (FIRST_NUMBER..).take_while(is_set).map(|number| numbered(variable, number)).collect();
         let next = numbered(variable, FIRST_NUMBER + read.len());
         let warn = |name: &&str| {
-            let found = layers.get(name).filter(|_| is_numbered(variable, name) && !read.contains(*name))?;
+            if !is_numbered(variable, name) || read.contains(*name) {
+                return None;
+            }
+            let found = layers.get(name)?;
             let hint =
                 format!("numbers begin at {FIRST_NUMBER} and leave none out; the next one is `{next}`");
             Some(found.problem(format!("the key in `{name}` is not read")).hint(hint))

@@ -191,7 +191,7 @@ pub async fn converse(
             if journey.may_repeat(&plan).await {
                 continue;
             }
-            return Ok(journey.refuse(&plan, last_answer));
+            return Ok(journey.refuse(&ask, &plan, last_answer));
         };
         let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
         journey.calls(&choice);
@@ -211,7 +211,9 @@ pub async fn converse(
             Err(Failed { failure, answer }) => {
                 journey.tried.note(&roster, choice.candidate, &failure);
                 let keep = matches!(failure.kind, FailureKind::TooLarge | FailureKind::Unsupported);
+                let withheld = failure.kind == FailureKind::ContentRefused && answer.is_none();
                 match receipt.fail(failure) {
+                    Next::GiveBack if withheld => return Ok(journey.withheld()),
                     Next::GiveBack => return Ok(journey.give_back(answer)),
                     Next::Another if keep => last_answer = answer,
                     Next::Another => {}
@@ -319,7 +321,7 @@ impl Journey<'_> {
         let text = String::from_utf8_lossy(&body);
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         let mut back = if is_json {
-            answer::whole(status, "application/json", self.live.redact(&text))
+            answer::whole(status, "application/json", self.live.redact_json(&text))
         } else {
             Refusal::new(status, "the provider refused the request as malformed").answer()
         };
@@ -328,13 +330,27 @@ impl Journey<'_> {
         back
     }
 
+    /// A content filter left nothing of a 200 that could go back: the caller learns what its own request did.
+    fn withheld(mut self) -> Answer {
+        let words = "the provider's content filter withheld the answer";
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
+        self.line.end(refusal.status().as_u16(), Ended::Well);
+        let mut back = refusal.answer();
+        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.line.model.as_deref());
+        back
+    }
+
     /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
-    fn refuse(mut self, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
+    fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
         let verdict = plan.verdict(&self.tried);
         if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&verdict, last_answer) {
             return self.give_back(Some(answer));
         }
-        let refusal = refusal(verdict, self.gate.clock.now(), self.line.attempts);
+        let off = switched_off(&self.roster.pool, &ask.target);
+        let refusal = match (&verdict, off) {
+            (Verdict::NoProviders, Some(why)) => no_providers(&why),
+            _ => refusal(verdict, self.gate.clock.now(), self.line.attempts),
+        };
         self.line.provider = None;
         self.line.model = None;
         self.line.end(refusal.status().as_u16(), Ended::Well);
@@ -360,12 +376,9 @@ fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
         )
         .code("all_providers_exhausted")
         .retry_after(wait(retry_at)),
-        Verdict::NoProviders => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "All providers exhausted: no provider is set up for this (`hr auth add PROVIDER` adds one)",
-        )
-        .code("no_providers")
-        .final_for_now(),
+        Verdict::NoProviders => {
+            no_providers("no provider is set up for this (`hr auth add PROVIDER` adds one)")
+        }
         Verdict::TooLarge => Refusal::new(
             StatusCode::BAD_REQUEST,
             "the request is larger than the context window of every model in the pool",
@@ -378,6 +391,24 @@ fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
         )
         .code("unsupported_by_pool"),
     }
+}
+
+fn no_providers(why: &str) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("All providers exhausted: {why}"))
+        .code("no_providers")
+        .final_for_now()
+}
+
+/// Why those who have a key and could be meant are not called; nothing when there are none.
+fn switched_off(pool: &Pool, target: &Target) -> Option<String> {
+    let is_meant = |member: &&Member| match target {
+        Target::Pin { provider, .. } => *provider == member.provider.id,
+        _ => true,
+    };
+    let why =
+        |member: &Member| Some(format!("`{}` is not called: {}", member.provider.id, member.off.as_ref()?));
+    let reasons: Vec<String> = pool.members.iter().filter(is_meant).filter_map(why).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 fn unknown_model(model: &str) -> Refusal {

@@ -28,6 +28,7 @@ use hr_core::pool::Pool;
 use hr_core::route::{Candidate, Roster, Router, Work};
 use hr_core::secret::Secret;
 use hr_core::settings::Settings;
+use hr_wire::json::{Cursor, quoted};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 
@@ -116,10 +117,40 @@ impl Live {
     /// Takes every credential out of a text that came from outside.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let upstream = self.roster.pool.members.iter().flat_map(|member| &member.keys);
-        let secrets = upstream.filter_map(|key| key.secret.as_ref()).chain(&self.settings.proxy_api_keys);
-        redacted(text, secrets)
+        redacted(text, self.secrets())
     }
+
+    /// JSON text with every secret replaced, also where escapes hide it (`\/`, `\u002f`).
+    #[must_use]
+    pub fn redact_json(&self, text: &str) -> String {
+        redacted(&without_escaped(text, |string| self.redact(string)), self.secrets())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let upstream = self.roster.pool.members.iter().flat_map(|member| &member.keys);
+        upstream.filter_map(|key| key.secret.as_ref()).chain(&self.settings.proxy_api_keys)
+    }
+}
+
+/// JSON text in which every string with escapes that `clean` changes is written anew.
+fn without_escaped(text: &str, clean: impl Fn(&str) -> String) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    // Outside a string there is no other use for a quotation mark, so each one begins a string.
+    while let Some(quote) = rest.find('"') {
+        let (before, from) = rest.split_at(quote);
+        let Ok(string) = Cursor::new(from).string() else { break };
+        let (whole, after) = from.split_at(string.raw.len() + 2);
+        let reads = string.decode();
+        out.push_str(before);
+        match string.escaped.then(|| clean(&reads)).filter(|cleaned| *cleaned != *reads) {
+            Some(cleaned) => out.push_str(&quoted(&cleaned)),
+            None => out.push_str(whole),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The text with every one of these secrets replaced.

@@ -223,3 +223,29 @@ async fn an_address_that_leads_back_here_is_noticed() {
     assert_eq!(got.status, 200, "{}", got.text());
     assert_eq!(got.said(), "out");
 }
+
+#[tokio::test]
+async fn an_answer_that_a_content_filter_withheld_is_called_that() {
+    let body = json!({
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": "" }, "finish_reason": "content_filter" }],
+    });
+    let fake = Fake::start(Script::new().otherwise(Behaviour::raw(200, body.to_string()))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let got = house.caller().chat("hi").await;
+    assert_eq!(got.status, 400);
+    assert_eq!(got.json()["error"]["code"], "content_filter", "{}", got.text());
+    assert_eq!(fake.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_called_yet_says_so_to_who_pins_it() {
+    let fake = Fake::start(Script::new().otherwise(Answer::text("ok"))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "ANTHROPIC_API_KEY=sk-ant-none\n").await;
+    let mut body = question("hi");
+    body["model"] = json!("anthropic/claude-haiku-4-5");
+    let got = house.caller().post("/v1/chat/completions", &body).await;
+    assert_eq!(got.status, 503);
+    assert!(got.text().contains("not available yet"), "{}", got.text());
+    assert_eq!(house.caller().chat("hi").await.status, 200);
+}

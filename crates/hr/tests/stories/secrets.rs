@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use hr_testkit::{Answer, Ending, Fake, Match, Refusal, Script};
+use hr_testkit::{Answer, Behaviour, Ending, Fake, Match, Refusal, Script};
 use parking_lot::Mutex;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -93,4 +93,15 @@ async fn canaries_stay_where_they_were_put() {
         }
     }
     assert!(!log.contains(PROMPT), "the prompt is in the log: {log}");
+}
+
+#[tokio::test]
+async fn a_key_is_found_behind_escapes_too() {
+    let hidden = r#"{"error":{"message":"bad key sk-canary\/with\u002fslash","\u0073k-canary/with/slash":1,"note":"\/ \"stays\""}}"#;
+    let fake = Fake::start(Script::new().otherwise(Behaviour::raw(400, hidden))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake).key_list(&["sk-canary/with/slash"])], "").await;
+    let got = house.caller().chat("hi").await;
+    assert_eq!(got.status, 400);
+    let expected = r#"{"error":{"message":"bad key [redacted]","[redacted]":1,"note":"\/ \"stays\""}}"#;
+    assert_eq!(got.text(), expected);
 }

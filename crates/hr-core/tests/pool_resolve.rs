@@ -219,11 +219,15 @@ fn a_provider_without_a_model_left_stays_visible() {
 }
 
 #[test]
-fn an_unknown_price_counts_as_paid_where_anything_is_sold() {
+fn an_unknown_price_counts_as_paid() {
     let class = |text: &str, model: &str| acme_of(text, &[("ACME_MODEL", model)]).0.models[0].spend;
     assert_eq!(class(ACME, "large-1"), SpendClass::Free);
     assert_eq!(class(ACME, "extra-1"), SpendClass::Included, "the model's own class");
-    assert_eq!(class(ACME, "unheard-of"), SpendClass::Free, "nothing is sold here");
+    assert_eq!(class(ACME, "unheard-of"), SpendClass::Paid);
+    let local = ACME.replace("spend = \"free\"", "spend = \"free\"\nlocal = true");
+    assert_eq!(class(&local, "unheard-of"), SpendClass::Free, "the user's own machine");
+    let subscription = ACME.replace("spend = \"free\"", "spend = \"included\"");
+    assert_eq!(class(&subscription, "unheard-of"), SpendClass::Included);
     let paid = ACME.replace("spend = \"free\"", "spend = \"paid\"");
     assert_eq!(class(&paid, "unheard-of"), SpendClass::Paid);
     let mixed = format!(

@@ -296,13 +296,18 @@ pub(super) fn unlisted(provider: &Provider, id: &str) -> PoolModel {
     PoolModel { by_request: true, ..pool_model(provider, &ProviderSettings::default(), id) }
 }
 
-/// What a call costs when the model's own entry does not say. A model that the catalogue does not know costs
-/// what its provider costs, unless the provider is known to sell too: then its price is unknown, which counts
-/// as paid. Of these, one that ends in the same variant (`…:free`) as one of known class is of that class.
+/// What a call costs when the model's own entry does not say. Where a provider's free models are listed, the
+/// price of another is unknown, which counts as paid; but one that ends in the same variant (`…:free`) as a
+/// listed one is of its class. A subscription and the user's own machine charge for no model.
 fn spend(provider: &Provider, known: Option<&Model>, id: &str) -> SpendClass {
     let class = |model: &Model| model.spend.unwrap_or(provider.spend);
     let sells = || provider.models.iter().any(|model| class(model) == SpendClass::Paid);
-    if known.is_some() || !sells() {
+    let all_alike = match provider.spend {
+        SpendClass::Free => provider.local || provider.models.is_empty(),
+        SpendClass::Included => !sells(),
+        SpendClass::Paid => false,
+    };
+    if known.is_some() || all_alike {
         return provider.spend;
     }
     let variant = |id: &str| id.rsplit_once(':').map(|(_, variant)| variant.to_owned());

@@ -100,6 +100,9 @@ fn configuration(loaded: Loaded) -> Configuration {
 }
 
 fn reload(gate: &Gate, loaded: Loaded) {
+    if loaded.settings.proxy_api_keys.is_empty() {
+        warn!("no access key is left, so every caller is refused; set PROXY_API_KEYS");
+    }
     for warning in &loaded.warnings {
         warn!(%warning, "the configuration has a doubtful place");
     }

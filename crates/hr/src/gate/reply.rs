@@ -20,6 +20,10 @@ use super::receipt::Receipt;
 use crate::upstream::body::UpstreamBody;
 use crate::watch::events::{Ended, RequestLine};
 
+/// How long a provider may keep its connection open after the end mark. Nothing is expected then but the end,
+/// without which the connection could not be used again.
+const AFTER_DONE: Duration = Duration::from_millis(250);
+
 /// A stream on its way to the caller.
 pub struct Stream {
     ready: VecDeque<Bytes>,
@@ -66,7 +70,7 @@ impl Stream {
                 Poll::Ready(chunk) => chunk,
                 Poll::Pending => {
                     ready!(self.poll_silence(context));
-                    self.cut(Failure::new(FailureKind::Timeout, "the stream fell silent"));
+                    self.fell_silent();
                     continue;
                 }
             };
@@ -78,13 +82,7 @@ impl Stream {
                 },
                 Some(Err(error)) if self.watch.finish_reason().is_none() => self.cut(attempt::broken(&error)),
                 // An end after the finish reason is an end, however the connection went.
-                Some(Err(_)) | None => match self.watch.finish(&mut self.out) {
-                    Ok(()) => {
-                        self.rest = None;
-                        self.ready.extend(self.out.drain(..));
-                    }
-                    Err(failure) => self.cut(failure),
-                },
+                Some(Err(_)) | None => self.end(),
             }
         }
     }
@@ -93,9 +91,30 @@ impl Stream {
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if !self.waiting {
             self.waiting = true;
-            self.silence.as_mut().reset(Instant::now() + self.idle);
+            let patience = if self.watch.is_done() { self.idle.min(AFTER_DONE) } else { self.idle };
+            self.silence.as_mut().reset(Instant::now() + patience);
         }
         self.silence.as_mut().poll(context)
+    }
+
+    /// Silence after a finish reason is an end like any other; before it, the answer is not whole.
+    fn fell_silent(&mut self) {
+        if self.watch.is_finished() {
+            self.end();
+        } else {
+            self.cut(Failure::new(FailureKind::Timeout, "the stream fell silent"));
+        }
+    }
+
+    /// Takes the end of the provider's stream.
+    fn end(&mut self) {
+        match self.watch.finish(&mut self.out) {
+            Ok(()) => {
+                self.rest = None;
+                self.ready.extend(self.out.drain(..));
+            }
+            Err(failure) => self.cut(failure),
+        }
     }
 
     /// Ends the stream with an error that the caller's client understands; never as a shortened success.
@@ -124,7 +143,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.receipt.is_some() {
+        if self.watch.is_finished() {
+            // Most clients leave at the end mark and do not wait for the end: they have the whole answer.
+            self.ended_well();
+        } else if self.receipt.is_some() {
             self.line.end(200, Ended::CallerLeft);
         }
     }

@@ -732,7 +732,7 @@ fn successes_that_are_none() {
         (answer(r#"{"role":"assistant","content":""}"#, "content_filter"), Kind::ContentRefused),
     ];
     for (body, kind) in table {
-        let failure = read_whole(body.as_bytes()).expect_err(&body);
+        let failure = read_whole(body.as_bytes(), &[], NOW).expect_err(&body);
         assert_eq!(failure.kind, kind, "{body}");
     }
     for (message, finish) in [
@@ -742,18 +742,18 @@ fn successes_that_are_none() {
         (r#"{"refusal":"no"}"#, "stop"),
         (r#"{"content":[{"type":"text","text":"x"}]}"#, "stop"),
     ] {
-        read_whole(answer(message, finish).as_bytes()).expect(message);
+        read_whole(answer(message, finish).as_bytes(), &[], NOW).expect(message);
     }
 }
 
 #[test]
 fn embeddings_that_are_none() {
     let good = r#"{"object":"list","data":[{"index":0,"embedding":[0.1]}],"usage":{"prompt_tokens":3,"total_tokens":3}}"#;
-    assert_eq!(read_embedding(good.as_bytes()).unwrap().input, Some(3));
-    assert_eq!(read_embedding(br#"{"data":[]}"#).unwrap_err().kind, Kind::Empty);
+    assert_eq!(read_embedding(good.as_bytes(), &[], NOW).unwrap().input, Some(3));
+    assert_eq!(read_embedding(br#"{"data":[]}"#, &[], NOW).unwrap_err().kind, Kind::Empty);
     assert_eq!(
-        read_embedding(br#"{"error":{"code":429,"message":"x"}}"#).unwrap_err().kind,
+        read_embedding(br#"{"error":{"code":429,"message":"x"}}"#, &[], NOW).unwrap_err().kind,
         Kind::RateLimited
     );
-    assert_eq!(read_embedding(b"<html>").unwrap_err().kind, Kind::Malformed);
+    assert_eq!(read_embedding(b"<html>", &[], NOW).unwrap_err().kind, Kind::Malformed);
 }

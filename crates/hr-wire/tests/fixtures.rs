@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hr_core::catalog::Quirks;
 use hr_core::failure::FailureKind;
 use hr_core::route::ask::Effort;
+use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use hr_wire::Envelope;
 use hr_wire::hub::{Block, Event, FinishKind, Reply, fold};
@@ -112,11 +113,11 @@ fn chunks_that_clients_cannot_read_are_mended() {
 #[test]
 fn whole_replies_are_answers() {
     for case in WHOLE {
-        let whole = read_whole(&file(&format!("{case}.reply.json"))).unwrap();
+        let whole = read_whole(&file(&format!("{case}.reply.json")), &[], Millis(0)).unwrap();
         assert!(whole.finish.is_some() && whole.model.as_deref() == Some("m-1"), "{case}");
     }
     let details = Usage { input: Some(12), output: Some(7), cached: Some(8), reasoning: Some(3) };
-    assert_eq!(read_whole(&file("usage.reply.json")).unwrap().usage, details);
+    assert_eq!(read_whole(&file("usage.reply.json"), &[], Millis(0)).unwrap().usage, details);
     assert_eq!(watched(file("usage.stream.txt"), true).0.usage(), details);
 }
 

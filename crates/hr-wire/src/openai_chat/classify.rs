@@ -9,8 +9,8 @@ use super::hint;
 use super::wording::{self, Verdict};
 use crate::json::head;
 
-/// How much of an error body is looked at; the rest is never the reason.
-pub const MAX_ERROR_BODY: usize = 64 * 1024;
+/// How much of an error body is looked at. Some servers quote the whole request in front of their reason.
+pub const MAX_ERROR_BODY: usize = 1024 * 1024;
 
 /// How much of the provider's words is kept for the log.
 const MAX_MESSAGE: usize = 2048;
@@ -42,18 +42,19 @@ pub fn read_error<'h>(
         status: Some(status),
         retry_after: retry_after.or_else(|| row.and_then(|row| row.wait)),
         scope: verdict.scope,
-        param: (verdict.kind == FailureKind::Unsupported).then(|| complaint.param()).flatten(),
+        param: match verdict.kind {
+            FailureKind::Unsupported => complaint.param(),
+            FailureKind::TooLarge if complaint.asks_too_long() => complaint.param(),
+            _ => None,
+        },
         message: complaint.message,
     }
 }
 
 /// An `error` inside an answer that began with a 200: its own number is the status, where it has one.
-pub(crate) fn read_inner_error(body: &[u8]) -> Failure {
+pub(crate) fn read_inner_error(body: &[u8], rows: &[ErrorRow], now: Millis) -> Failure {
     let complaint = Complaint::read(200, &body[..body.len().min(MAX_ERROR_BODY)]);
-    let status = complaint.inner_status();
-    let mut failure = read_error(status.unwrap_or(200), &|_| None, body, &[], Millis(0));
-    failure.status = status;
-    failure
+    read_error(complaint.inner_status().unwrap_or(200), &|_| None, body, rows, now)
 }
 
 /// What the body looks like.
@@ -196,6 +197,14 @@ impl Complaint {
             .find_map(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok()))
             .and_then(|number| u16::try_from(number).ok())
             .filter(|status| (400..600).contains(status))
+    }
+
+    /// Whether a longer answer was asked for than this model gives.
+    pub(super) fn asks_too_long(&self) -> bool {
+        const BOUNDS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+        const WORDS: [&str; 5] = ["too large", "at most", "less than or equal", "exceeds", "maximum value"];
+        self.param().is_some_and(|param| BOUNDS.contains(&param.as_str()))
+            && WORDS.iter().any(|words| self.words.contains(words))
     }
 
     /// The parameter that was refused: as named, or quoted in the words.

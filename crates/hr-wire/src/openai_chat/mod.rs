@@ -7,6 +7,7 @@
 //! Translated lane: [`request`], [`reply`] and [`stream`] go to the hub and back, over the wire shapes in
 //! [`types`]. [`error`] holds the words for the caller.
 
+mod bridge;
 mod check;
 mod classify;
 mod difficulty;
@@ -27,6 +28,7 @@ mod watch;
 mod whole;
 mod wording;
 
+pub use bridge::to_whole;
 pub use classify::{MAX_ERROR_BODY, read_error};
 pub use difficulty::difficulty;
 pub use error::{Refusal, encode_error_event, kind_of_status, refuse};

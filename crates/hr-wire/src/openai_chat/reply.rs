@@ -2,6 +2,7 @@
 
 use hr_core::catalog::Dialect;
 use hr_core::failure::Failure;
+use hr_core::time::Millis;
 use serde_json::Value;
 
 use super::types::{WireAnswer, WireCall, WireChoice, WireReply};
@@ -10,7 +11,7 @@ use crate::hub::{Block, Extras, Finish, FinishKind, Reply};
 
 /// Reads a whole reply; its first choice, since the hub has one.
 pub fn decode(body: &[u8]) -> Result<Reply, Failure> {
-    read_whole(body)?;
+    read_whole(body, &[], Millis(0))?;
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let wire: WireReply = serde_json::from_slice(body).map_err(|error| {
         let words = format!("the answer has an unknown shape: {error}");

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
+use hr_core::time::Millis;
 use serde_json::Value;
 
 use super::classify::read_inner_error;
@@ -50,7 +51,7 @@ impl Decoder {
         let chunk: WireReply = serde_json::from_slice(data)
             .map_err(|error| malformed(format!("an event of the stream has an unknown shape: {error}")))?;
         if chunk.rest.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(read_inner_error(data));
+            return Err(read_inner_error(data, &[], Millis(0)));
         }
         if !self.begun {
             self.begun = true;

@@ -2,8 +2,12 @@
 //!
 //! Only what the caller's client could not read is changed: see [`super::mend`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use hr_core::catalog::{ErrorRow, Provider};
 use hr_core::failure::{Failure, FailureKind};
+use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
 use super::classify::read_inner_error;
@@ -29,6 +33,8 @@ pub struct WatchOptions {
 #[derive(Debug, Default)]
 pub struct Watch {
     options: WatchOptions,
+    /// Whose stream it is, and when it began: errors in it are read by the provider's rows.
+    origin: Option<(Arc<Provider>, Millis)>,
     decoder: Decoder,
     mender: Mender,
     usage: Option<Usage>,
@@ -60,6 +66,13 @@ impl Watch {
     #[must_use]
     pub fn new(options: WatchOptions) -> Self {
         Self { options, ..Self::default() }
+    }
+
+    /// The same over a stream of this provider that begins now.
+    #[must_use]
+    pub fn of(mut self, provider: Arc<Provider>, now: Millis) -> Self {
+        self.origin = Some((provider, now));
+        self
     }
 
     /// Takes the next chunk and puts what may go out into `out`. A chunk of whole events that all pass goes
@@ -198,7 +211,7 @@ impl Watch {
         self.began = true;
         let event = frame.event.as_deref().unwrap_or_default();
         if event == b"error" {
-            return Err(read_inner_error(data));
+            return Err(self.error(data));
         }
         if trimmed.is_empty() || (event == b"ping" && trimmed.len() < 64 && !trimmed.starts_with(b"{\"id")) {
             // A sign of life; clients would take its data for a chunk and stumble over it.
@@ -207,7 +220,7 @@ impl Watch {
         let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text, "delta", false).ok());
         let Some(glance) = glance else { return self.unreadable() };
         if glance.error {
-            return Err(read_inner_error(data));
+            return Err(self.error(data));
         }
         if let Some(finish) = &glance.finish
             && finish.raw() == "error"
@@ -215,7 +228,8 @@ impl Watch {
             return Err(Failure::new(
                 FailureKind::ServerError,
                 "the stream ended with the finish reason `error`",
-            ));
+            )
+            .status(200));
         }
         let fate = self.take(&glance, data)?;
         if !matches!(fate, Fate::Pass) {
@@ -239,7 +253,7 @@ impl Watch {
             if glance.usage.is_some() {
                 return Ok(Fate::Withhold);
             }
-            let failure = read_inner_error(data);
+            let failure = self.error(data);
             // A refusal in another shape, such as `{"status":429,…}`; anything else is only strange.
             let refused = !matches!(failure.kind, FailureKind::ServerError | FailureKind::Malformed);
             return if refused { Err(failure) } else { self.unreadable() };
@@ -283,9 +297,17 @@ impl Watch {
     /// A JSON text where events were expected: usually an error.
     fn not_a_stream(&self, frame: &Frame) -> Failure {
         match serde_json::from_slice::<serde_json::Value>(&frame.raw) {
-            Ok(value) if value.get("choices").is_none() => read_inner_error(&frame.raw),
+            Ok(value) if value.get("choices").is_none() => self.error(&frame.raw),
             _ => Failure::new(FailureKind::Malformed, "the answer is not a stream of events").status(200),
         }
+    }
+
+    fn error(&self, data: &[u8]) -> Failure {
+        let (rows, now): (&[ErrorRow], _) = match &self.origin {
+            Some((provider, began)) => (&provider.errors, *began),
+            None => (&[], Millis(0)),
+        };
+        read_inner_error(data, rows, now)
     }
 
     fn unreadable(&mut self) -> Result<Fate, Failure> {

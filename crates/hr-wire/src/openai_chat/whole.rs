@@ -1,6 +1,8 @@
 //! Replies that come in one piece.
 
+use hr_core::catalog::ErrorRow;
 use hr_core::failure::{Failure, FailureKind};
+use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
 use super::classify::read_inner_error;
@@ -19,12 +21,13 @@ pub struct Whole {
     pub model: Option<String>,
 }
 
-/// Reads the body of a 200 to a chat request: an answer, or the failure that it really is.
-pub fn read_whole(body: &[u8]) -> Result<Whole, Failure> {
+/// Reads the body of a 200 to a chat request: an answer, or the failure that it really is, by the rows of its
+/// provider.
+pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, Failure> {
     let text = readable(body)?;
     let glance = Glance::at(text, "message", true).map_err(|syntax| nonsense(text, syntax))?;
     if glance.error || (glance.choices.is_none() && glance.usage.is_none()) {
-        return Err(read_inner_error(body));
+        return Err(read_inner_error(body, rows, now));
     }
     let reason = glance.finish.as_ref();
     // A model that was cut off while it reasoned did answer, as far as it came.
@@ -40,8 +43,9 @@ pub fn read_whole(body: &[u8]) -> Result<Whole, Failure> {
     Err(no_answer(reason))
 }
 
-/// Reads the body of a 200 to an embeddings request: what it cost, or the failure that it really is.
-pub fn read_embedding(body: &[u8]) -> Result<Usage, Failure> {
+/// Reads the body of a 200 to an embeddings request: what it cost, or the failure that it really is, by the
+/// rows of its provider.
+pub fn read_embedding(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Usage, Failure> {
     let text = readable(body)?;
     let mut usage = Usage::default();
     let mut vectors = None;
@@ -63,7 +67,7 @@ pub fn read_embedding(body: &[u8]) -> Result<Usage, Failure> {
     });
     read.and_then(|()| cursor.end()).map_err(|syntax| nonsense(text, syntax))?;
     match vectors {
-        None => Err(read_inner_error(body)),
+        None => Err(read_inner_error(body, rows, now)),
         Some(0) => Err(Failure::new(FailureKind::Empty, "the answer holds no vector").status(200)),
         Some(_) => Ok(usage),
     }

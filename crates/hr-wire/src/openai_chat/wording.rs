@@ -340,6 +340,7 @@ fn of_status(complaint: &Complaint) -> Verdict {
         498 | 503 | 529 => plain(FailureKind::Overloaded),
         500.. => plain(FailureKind::ServerError),
         405 | 407 | 415 | 424 | 426 => plain(FailureKind::Malformed),
+        400 | 422 if complaint.asks_too_long() => plain(FailureKind::TooLarge),
         400..=499 if readable => plain(FailureKind::CallerMistake),
         200 if long_window(&complaint.words) || complaint.words.contains("rate limit") => {
             rate_limit(&complaint.words)

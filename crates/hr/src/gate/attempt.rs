@@ -2,6 +2,7 @@
 //! reply, or a failure. Nothing has gone to the caller before this returns.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::upstream::body::{BodyError, UpstreamBody};
 /// The most bytes of a whole reply.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 /// The most bytes of a reply that is not a success.
-const MAX_ERROR_BYTES: usize = 64 * 1024;
+const MAX_ERROR_BYTES: usize = openai_chat::MAX_ERROR_BODY;
 /// How long the body of a reply that is not a success is waited for.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 /// The most bytes of a stream that are held back before its first good event.
@@ -38,6 +39,8 @@ pub struct Order {
     pub stream: bool,
     /// Whether the usage in the stream is for us alone.
     pub hide_usage: bool,
+    /// Whether the caller wants to see the usage of its stream.
+    pub wants_usage: bool,
     /// The hop header: every router that this request has passed.
     pub hops: HeaderValue,
     /// How long the first event, or the whole reply, is waited for.
@@ -95,12 +98,12 @@ pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Fai
 
 async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let live = receipt.live.clone();
-    let (work, stream, hide_usage) = (order.work, order.stream, order.hide_usage);
-    let mut request = Request::new(Full::new(order.body));
+    let Order { body, work, stream, hide_usage, wants_usage, hops, .. } = order;
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = live.address(receipt.candidate, work).clone();
     *request.headers_mut() = live.headers(receipt.candidate).clone();
-    request.headers_mut().insert(HOP_HEADER, order.hops);
+    request.headers_mut().insert(HOP_HEADER, hops);
 
     let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
     let (head, incoming) = response.into_parts();
@@ -108,29 +111,37 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     if head.status != StatusCode::OK {
         return Err(refused(receipt, head.status, &head.headers, body).await);
     }
-    if stream && !is_json(&head.headers) {
+    if stream && !is_of_type(&head.headers, "application/json") {
         return open(receipt, body, hide_usage).await;
     }
     let bytes = body.whole(MAX_REPLY_BYTES).await.map_err(|error| broken(&error))?;
     receipt.first_byte();
-    if stream {
-        // Plain JSON where a stream was asked for: an error in disguise, or a server that cannot stream.
-        let failure = match openai_chat::read_whole(&bytes) {
-            Err(failure) => failure,
-            Ok(_) => Failure::new(FailureKind::Malformed, "a whole reply where a stream was asked for"),
-        };
-        return Err(failure.into());
+    let provider = receipt.provider();
+    if work == Work::Embed {
+        let usage = openai_chat::read_embedding(&bytes, &provider.errors, receipt.now())?;
+        return Ok(Started::Whole { body: bytes, usage });
     }
-    let usage = match work {
-        Work::Chat => openai_chat::read_whole(&bytes)?.usage,
-        Work::Embed => openai_chat::read_embedding(&bytes)?,
-    };
-    Ok(Started::Whole { body: bytes, usage })
+    if !stream && is_of_type(&head.headers, "text/event-stream") {
+        // A server that only streams: the caller gets what the stream amounts to.
+        let whole = openai_chat::to_whole(&bytes, Arc::clone(provider), receipt.now())?;
+        let usage = openai_chat::read_whole(&whole, &provider.errors, receipt.now())?.usage;
+        return Ok(Started::Whole { body: whole, usage });
+    }
+    let whole = openai_chat::read_whole(&bytes, &provider.errors, receipt.now())?;
+    if !stream {
+        return Ok(Started::Whole { body: bytes, usage: whole.usage });
+    }
+    // A server that cannot stream, or did not for once: its answer becomes the stream that was asked for.
+    let events = openai_chat::stream::of_whole(&bytes, true)?;
+    let mut watch = Watch::new(WatchOptions { hide_usage: !wants_usage });
+    let mut out = Vec::new();
+    watch.push(events, &mut out)?;
+    Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: None, watch })))
 }
 
 /// Reads a stream up to its first good event.
 async fn open(receipt: &mut Receipt, mut body: UpstreamBody, hide_usage: bool) -> Result<Started, Failed> {
-    let mut watch = Watch::new(WatchOptions { hide_usage });
+    let mut watch = Watch::new(WatchOptions { hide_usage }).of(Arc::clone(receipt.provider()), receipt.now());
     let mut out = Vec::new();
     let mut held = 0;
     loop {
@@ -159,18 +170,17 @@ async fn refused(receipt: &Receipt, status: StatusCode, headers: &HeaderMap, bod
         // The status alone still tells something.
         Ok(Err(_)) | Err(_) => Bytes::new(),
     };
-    let live = &receipt.live;
-    let rows = &live.roster.pool.members[receipt.candidate.member].provider.errors;
+    let rows = &receipt.provider().errors;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let failure = openai_chat::read_error(status.as_u16(), &header, &body, rows, receipt.now());
     let answer = (status.is_client_error() && !body.is_empty()).then_some((status, body));
     Failed { failure, answer }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     headers
         .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"application/json"))
+        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(wanted.as_bytes()))
 }
 
 /// A call that got no answer.

@@ -182,6 +182,7 @@ pub async fn converse(
         tried: Tried::default(),
         known_bad: 0,
         repeats: 0,
+        model: None,
         line: RequestLine::new(id.to_owned(), endpoint(work)),
     };
     let mut last_answer = None;
@@ -204,6 +205,7 @@ pub async fn converse(
             stream: facts.stream(),
             hide_usage: prepared.asked_for_usage && !facts.wants_usage(),
             hops: routes::hops(gate, headers),
+            wants_usage: facts.wants_usage(),
             wait: journey.wait(&plan, &ask, member),
         };
         match attempt(&mut receipt, order).await {
@@ -233,6 +235,8 @@ struct Journey<'a> {
     tried: Tried,
     known_bad: u32,
     repeats: u32,
+    /// The model that was called last. The line names it only where no caller made it up.
+    model: Option<String>,
     line: RequestLine,
 }
 
@@ -258,7 +262,9 @@ impl Journey<'_> {
     fn calls(&mut self, choice: &Choice) {
         self.line.attempts += 1;
         self.known_bad += u32::from(choice.known_bad);
-        self.line.model = Some(self.roster.model_id(choice.candidate).to_owned());
+        let model = self.roster.model_id(choice.candidate);
+        self.model = Some(model.to_owned());
+        self.line.model = self.live.lists(model).then(|| model.to_owned());
         self.line.provider = Some(self.roster.provider(choice.candidate).id.clone());
     }
 
@@ -295,7 +301,7 @@ impl Journey<'_> {
 
     /// The commit point: from here on no other candidate is tried.
     fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
-        let (provider, model) = (self.line.provider.clone(), self.line.model.clone());
+        let (provider, model) = (self.line.provider.clone(), self.model.take());
         let attempts = self.line.attempts;
         let mut answer = match started {
             Started::Whole { body, usage } => {
@@ -326,7 +332,7 @@ impl Journey<'_> {
             Refusal::new(status, "the provider refused the request as malformed").answer()
         };
         self.line.end(status.as_u16(), Ended::Well);
-        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.line.model.as_deref());
+        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
         back
     }
 

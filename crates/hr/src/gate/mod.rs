@@ -114,6 +114,15 @@ impl Live {
         &self.ways[candidate.member].headers[candidate.key]
     }
 
+    /// Whether the configuration names this model; any other name is a caller's.
+    #[must_use]
+    pub fn lists(&self, model: &str) -> bool {
+        self.roster.pool.members.iter().any(|member| {
+            member.embed_model.as_deref() == Some(model)
+                || member.models.iter().any(|known| known.id == model)
+        })
+    }
+
     /// Takes every credential out of a text that came from outside.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

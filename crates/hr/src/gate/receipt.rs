@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hr_core::catalog::Provider;
 use hr_core::failure::Failure;
-use hr_core::route::{Candidate, Next, Outcome, Ticket};
+use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::usage::Usage;
 
 use super::{Gate, Live};
@@ -41,10 +42,10 @@ impl Receipt {
         self.gate.clock.now()
     }
 
-    /// The id of the provider that is called.
+    /// The provider that is called.
     #[must_use]
-    pub fn provider(&self) -> &str {
-        &self.live.roster.pool.members[self.candidate.member].provider.id
+    pub fn provider(&self) -> &Arc<Provider> {
+        &self.live.roster.pool.members[self.candidate.member].provider
     }
 
     /// Notes that a stream has begun to answer well: enough for a provider that was on trial, however long
@@ -52,29 +53,33 @@ impl Receipt {
     pub fn answers(&mut self) {
         let Some(ticket) = &self.ticket else { return };
         let effects = self.gate.router().answered(self.gate.clock.now(), ticket);
-        effects.iter().for_each(events::effect);
+        self.tell(&effects);
     }
 
     /// Settles an answer that was good to its end.
     pub fn succeed(mut self, usage: Usage) {
         let total = self.began.elapsed();
-        self.gate.metrics.tokens(self.provider(), usage.total().unwrap_or(0));
+        self.gate.metrics.tokens(&self.provider().id, usage.total().unwrap_or(0));
         self.settle(Outcome::Success { first_byte: self.first_byte.unwrap_or(total), total, usage });
     }
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, failure: Failure) -> Next {
-        events::attempt_failed(self.provider(), &failure);
+        events::attempt_failed(&self.provider().id, &failure);
         self.settle(Outcome::Failure(failure))
     }
 
     fn settle(&mut self, outcome: Outcome) -> Next {
         let Some(ticket) = self.ticket.take() else { return Next::Another };
         let settled = self.gate.router().settle(self.gate.clock.now(), ticket, outcome);
-        for effect in &settled.effects {
-            events::effect(effect);
-        }
+        self.tell(&settled.effects);
         settled.next
+    }
+
+    fn tell(&self, effects: &[Effect]) {
+        for effect in effects {
+            events::effect(effect, |model| self.live.lists(model));
+        }
     }
 }
 

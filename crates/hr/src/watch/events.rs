@@ -20,10 +20,10 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// An attempt failed. The provider's own words stay out: they may quote the request.
+/// An attempt failed. The provider's own words stay out: they may quote the request. What came without a
+/// status are our own words, or the transport's.
 pub fn attempt_failed(provider: &str, failure: &Failure) {
-    let ours = matches!(failure.kind, FailureKind::Network | FailureKind::Timeout | FailureKind::Cut);
-    let cause = if ours { failure.message.as_str() } else { "" };
+    let cause = if failure.status.is_none() { failure.message.as_str() } else { "" };
     info!(
         provider,
         kind = failure.kind.code(),
@@ -34,13 +34,14 @@ pub fn attempt_failed(provider: &str, failure: &Failure) {
     );
 }
 
-/// Something follows from an attempt.
-pub fn effect(effect: &Effect) {
+/// Something follows from an attempt. A model that only the caller knows (`listed` says which are not) is not
+/// named, and neither is what a provider refused: both may hold anything.
+pub fn effect(effect: &Effect, listed: impl Fn(&str) -> bool) {
     match effect {
         Effect::Cooled { scope, provider, model, key, until, because } => info!(
             provider,
             ?scope,
-            model,
+            model = model.as_deref().filter(|model| listed(model)),
             key = key.as_ref().map(|key| key.0.as_str()),
             until_ms = until.0,
             because = because.code(),
@@ -50,9 +51,14 @@ pub fn effect(effect: &Effect) {
             warn!(provider, until_ms = until.0, "the circuit of a provider opened");
         }
         Effect::BreakerClosed { provider } => info!(provider, "the circuit of a provider closed"),
-        other => debug!(effect = ?other, "learned"),
+        Effect::BreakerHalfOpen { provider } => debug!(provider, "the circuit of a provider is tried"),
+        Effect::Recovered { scope, provider, .. } => debug!(provider, ?scope, "recovered"),
+        Effect::Learned { provider, .. } => debug!(provider, "a refusal taught something"),
     }
 }
+
+/// Stands in the log as the status of an answer that nobody waited for.
+const CALLER_LEFT: u16 = 499;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub struct RequestLine {
     pub endpoint: &'static str,
     /// The provider that answered.
     pub provider: Option<String>,
-    /// The model that answered.
+    /// The model that answered, where it is one that the configuration names.
     pub model: Option<String>,
     /// Calls made for it.
     pub attempts: u32,
@@ -125,5 +131,11 @@ impl RequestLine {
             took_ms = self.began.elapsed().as_millis() as u64,
             "request"
         );
+    }
+}
+
+impl Drop for RequestLine {
+    fn drop(&mut self) {
+        self.end(CALLER_LEFT, Ended::CallerLeft);
     }
 }

@@ -6,6 +6,7 @@ mod house;
 
 mod failover;
 mod limits;
+mod odd;
 mod secrets;
 mod serving;
 mod soak;

@@ -14,6 +14,7 @@ use crate::house::{Guest, House};
 const UPSTREAM: &str = "canary-upstream-0f3a77";
 const PROMPT: &str = "canary-prompt-1b9e42";
 const HEADER: &str = "canary-header-77aa01";
+const MADE_UP: &str = "canary-model-20be55";
 const WRONG: &str = "canary-wrong-key-5d20c8";
 
 /// Collects every log line, at every level.
@@ -53,6 +54,8 @@ async fn canaries_stay_where_they_were_put() {
         .always(Match::model("echo"), Refusal::caller_mistake().echoing_the_key())
         .always(Match::model("bad"), Refusal::bad_key().echoing_the_key())
         .always(Match::model("down"), Refusal::server_error().echoing_the_key())
+        .always(Match::model("late"), Refusal::new(504, "timeout", "timeout", "late").echoing_the_key())
+        .always(Match::model(MADE_UP), Refusal::bad_key())
         .always(Match::model("cut"), Answer::text("a b c d").chunks(4).ending(Ending::NoFinish(2)))
         .otherwise(Answer::text("fine"));
     let fake = Fake::start(script).await.unwrap();
@@ -61,11 +64,20 @@ async fn canaries_stay_where_they_were_put() {
         .and_model("echo", "default = false")
         .and_model("bad", "default = false")
         .and_model("down", "default = false")
+        .and_model("late", "default = false")
         .and_model("cut", "default = false");
     let house = House::open(&[guest], "").await;
     let caller = house.caller();
     let mut answers: Vec<Got> = Vec::new();
-    for model in ["hermes-router", "alpha/cut", "alpha/echo", "alpha/down", "alpha/bad"] {
+    for model in [
+        "hermes-router",
+        "alpha/cut",
+        "alpha/echo",
+        "alpha/down",
+        "alpha/late",
+        &format!("alpha/{MADE_UP}"),
+        "alpha/bad",
+    ] {
         for stream in [false, true] {
             let mut body = question(PROMPT);
             body["model"] = json!(model);
@@ -92,7 +104,9 @@ async fn canaries_stay_where_they_were_put() {
             assert!(!shown.contains(secret), "{secret} is in an answer: {shown}");
         }
     }
-    assert!(!log.contains(PROMPT), "the prompt is in the log: {log}");
+    for text in [PROMPT, MADE_UP] {
+        assert!(!log.contains(text), "{text} is in the log: {log}");
+    }
 }
 
 #[tokio::test]

@@ -37,13 +37,19 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
 /// The preference of the caller.
 const PROFILE: &str = "x-hermes-profile";
 
-/// Calls that one request may spend on candidates that are known to be failing, or that have failed it.
-const KNOWN_BAD_BUDGET: u32 = 8;
+/// Calls that one request may spend on candidates that are known to be failing, or that have failed it. Large
+/// enough that where six calls of ten fail, hardly one request of ten thousand runs out of it.
+const KNOWN_BAD_BUDGET: u32 = 16;
 
 /// How often candidates that have failed a request for a passing reason are asked again.
 const REPEATS: u32 = 2;
 /// The wait before candidates that have failed a request are asked again; half of it is left to chance.
 const REPEAT_WAIT: Duration = Duration::from_millis(200);
+
+/// How often a request waits for somebody's rest to end when nobody else is left.
+const RESTS: u32 = 3;
+/// The longest rest that is waited for; of a longer one the caller is told.
+const SHORT_REST: Duration = Duration::from_secs(2);
 
 /// What was asked, in the shape of its endpoint.
 enum Facts {
@@ -182,14 +188,15 @@ pub async fn converse(
         tried: Tried::default(),
         known_bad: 0,
         repeats: 0,
+        rests: 0,
         model: None,
         line: RequestLine::new(id.to_owned(), endpoint(work)),
     };
     let mut last_answer = None;
     loop {
-        let plan = journey.plan(&ask);
-        let Some((choice, ticket)) = journey.admit(&plan) else {
-            if journey.may_repeat(&plan).await {
+        let (plan, admitted) = journey.admit(&ask);
+        let Some((choice, ticket)) = admitted else {
+            if journey.may_repeat(&plan, &ask).await || journey.may_rest(&plan).await {
                 continue;
             }
             return Ok(journey.refuse(&ask, &plan, last_answer));
@@ -235,28 +242,28 @@ struct Journey<'a> {
     tried: Tried,
     known_bad: u32,
     repeats: u32,
+    rests: u32,
     /// The model that was called last. The line names it only where no caller made it up.
     model: Option<String>,
     line: RequestLine,
 }
 
 impl Journey<'_> {
-    fn plan(&self, ask: &Ask) -> Plan {
+    /// A plan, and its first choice that a budget remains for, admitted. Both under one lock: what others
+    /// learn in between would leave a plan that nothing can be begun of.
+    fn admit(&self, ask: &Ask) -> (Plan, Option<(Choice, route::Ticket)>) {
         let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
-        self.gate.router().plan(now, self.roster, ask, &self.tried, draw)
-    }
-
-    /// The first choice that the router admits now and that a budget remains for.
-    fn admit(&self, plan: &Plan) -> Option<(Choice, route::Ticket)> {
-        let now = self.gate.clock.now();
-        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
-            return None;
-        }
         let mut router = self.gate.router();
-        plan.choices
+        let plan = router.plan(now, self.roster, ask, &self.tried, draw);
+        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
+            return (plan, None);
+        }
+        let admitted = plan
+            .choices
             .iter()
             .filter(|choice| !choice.known_bad || self.known_bad < KNOWN_BAD_BUDGET)
-            .find_map(|choice| Some((choice.clone(), router.begin(now, self.roster, choice).ok()?)))
+            .find_map(|choice| Some((choice.clone(), router.begin(now, self.roster, choice).ok()?)));
+        (plan, admitted)
     }
 
     fn calls(&mut self, choice: &Choice) {
@@ -284,15 +291,39 @@ impl Journey<'_> {
     }
 
     /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
-    async fn may_repeat(&mut self, plan: &Plan) -> bool {
+    async fn may_repeat(&mut self, plan: &Plan, ask: &Ask) -> bool {
         // With a choice left, it was a budget or the time that ended the tries.
         if self.repeats >= REPEATS || !plan.choices.is_empty() || !self.tried.forgive_passing() {
             return false;
         }
+        let now = self.gate.clock.now();
+        if self.gate.router().plan(now, self.roster, ask, &self.tried, 0).choices.is_empty() {
+            // Whoever was forgiven rests.
+            return false;
+        }
         self.repeats += 1;
+        self.pause(Duration::ZERO).await
+    }
+
+    /// Whether somebody's short rest ends while the request waits for it.
+    async fn may_rest(&mut self, plan: &Plan) -> bool {
+        let now = self.gate.clock.now();
+        let rest = plan.earliest().map(|at| now.until(at)).filter(|rest| *rest <= SHORT_REST);
+        let Some(rest) = rest.filter(|_| self.rests < RESTS && plan.choices.is_empty()) else { return false };
+        self.rests += 1;
+        // Those who failed have had a long pause then.
+        self.tried.forgive_passing();
+        self.repeats = 0;
+        self.pause(rest).await
+    }
+
+    /// Waits a little longer than that, so that not all who wait come back at once; false when the time or
+    /// the calls of the request are used up.
+    async fn pause(&self, least: Duration) -> bool {
         let chance = (self.gate.chance.draw() % 1024) as u32;
-        let wait = REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
-        if self.gate.clock.now().after(wait) >= self.deadline {
+        let wait = least + REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
+        let spent = self.line.attempts >= self.live.settings.max_attempts;
+        if spent || self.gate.clock.now().after(wait) >= self.deadline {
             return false;
         }
         tokio::time::sleep(wait).await;
@@ -342,13 +373,17 @@ impl Journey<'_> {
         let refusal = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
         self.line.end(refusal.status().as_u16(), Ended::Well);
         let mut back = refusal.answer();
-        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.line.model.as_deref());
+        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
         back
     }
 
     /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
     fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
-        let verdict = plan.verdict(&self.tried);
+        let mut verdict = plan.verdict(&self.tried);
+        if let Verdict::Unservable { feature } = &mut verdict {
+            // The name may be a provider's word.
+            *feature = self.live.redact(feature);
+        }
         if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&verdict, last_answer) {
             return self.give_back(Some(answer));
         }

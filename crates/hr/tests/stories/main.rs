@@ -4,6 +4,7 @@
 mod caller;
 mod house;
 
+mod chance;
 mod failover;
 mod limits;
 mod odd;

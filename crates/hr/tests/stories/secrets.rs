@@ -43,13 +43,14 @@ impl<'a> MakeWriter<'a> for Log {
 #[tokio::test]
 async fn canaries_stay_where_they_were_put() {
     let log = Log::default();
-    // The filter of the program at its most talkative level; this runtime has one thread, which logs here.
+    // The filter of the program at its most talkative level. For all threads: a line that another thread comes
+    // upon first, where nobody listens, would not be heard here either.
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(hermes_router::watch::filter("trace"))
         .with_writer(log.clone())
         .with_ansi(false)
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let script = Script::new()
         .always(Match::model("echo"), Refusal::caller_mistake().echoing_the_key())
         .always(Match::model("bad"), Refusal::bad_key().echoing_the_key())

@@ -1,6 +1,10 @@
 //! Every URL, and what stands before all of them: the door, the access key, the hop check.
 
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use hr_core::route::Work;
 use http::header::{HeaderName, HeaderValue};
@@ -53,15 +57,31 @@ fn page(path: &str) -> Option<(Page<'_>, Method)> {
 /// Answers one request.
 pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
     let id = format!("req_{:016x}", gate.chance.draw());
-    let mut answer = match dispatch(&gate, &id, request).await {
-        Ok(answer) => answer,
-        Err(refusal) => refusal.answer(),
+    let mut answer = match unless_it_panics(dispatch(&gate, &id, request)).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(refusal)) => refusal.answer(),
+        None => {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect of the router; its log names the place")
+                .code("internal_error")
+                .answer()
+        }
     };
     gate.metrics.answered(answer.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }
     answer
+}
+
+/// What comes of a future, or nothing when it panics. That ends one request and no other: what requests share
+/// is changed under locks within which nothing can panic halfway.
+async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Result<Answer, Refusal> {
@@ -159,6 +179,17 @@ pub fn hops(gate: &Gate, headers: &HeaderMap) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_request() {
+        async fn defect(panics: bool) -> u8 {
+            tokio::task::yield_now().await;
+            assert!(!panics, "a defect");
+            7
+        }
+        assert_eq!(unless_it_panics(defect(false)).await, Some(7));
+        assert_eq!(unless_it_panics(defect(true)).await, None);
+    }
 
     #[test]
     fn each_url_has_its_page() {

@@ -172,3 +172,98 @@ async fn an_answer_that_is_too_long_for_one_model_is_asked_of_another() {
     // It is remembered.
     assert_eq!(small.calls().len(), 1);
 }
+
+/// What comes back for these bytes, up to the end of the connection or until nothing has come for a while.
+async fn raw(house: &House, bytes: &str) -> String {
+    let mut socket = TcpStream::connect(house.address).await.unwrap();
+    socket.write_all(bytes.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    let wait = Duration::from_millis(500);
+    while let Ok(Ok(1..)) = tokio::time::timeout(wait, socket.read_buf(&mut heard)).await {}
+    String::from_utf8(heard).unwrap()
+}
+
+#[tokio::test]
+async fn what_http_allows_is_understood() {
+    let fake = Fake::start(Script::new().otherwise(Answer::text("heard"))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let body = question("hi").to_string();
+    let length = body.len();
+    let start = "POST /v1/chat/completions HTTP/1.1\r\n";
+    // HTTP/1.0, a chunked body, an IPv6 name, the other header for the key, `Expect`.
+    for head in [
+        format!(
+            "POST /v1/chat/completions HTTP/1.0\r\nhost: localhost\r\nx-api-key: {KEY}\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+        format!(
+            "{start}host: [::1]:8319\r\nx-api-key: {KEY}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+        ),
+        format!(
+            "{start}host: localhost\r\nauthorization: {KEY}\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    ] {
+        let got = raw(&house, &head).await;
+        assert!(got.contains(" 200 OK") && got.contains("heard"), "{head}: {got}");
+    }
+    // Two requests at once on one connection get two answers, in order.
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {KEY}\r\n\r\n");
+    let got = raw(&house, &format!("{}{}", get("/v1/models"), get("/v1/nowhere"))).await;
+    let first = got.find("200 OK").unwrap();
+    assert!(got.find("404 Not Found").unwrap() > first, "{got}");
+    // HEAD is GET without its body.
+    let got = raw(&house, &get("/v1/models").replace("GET", "HEAD")).await;
+    assert!(got.starts_with("HTTP/1.1 200 OK") && got.ends_with("\r\n\r\n"), "{got}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_told_to_go_on() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let got = raw(
+        &house,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-api-key: schl\u{fc}ssel\r\n\
+         expect: 100-continue\r\ncontent-length: 1000\r\n\r\n",
+    )
+    .await;
+    assert!(got.starts_with("HTTP/1.1 401"), "{got}");
+    assert!(got.contains("invalid_api_key"), "{got}");
+}
+
+#[tokio::test]
+async fn a_name_given_twice_is_no_name() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let hosts = "host: localhost\r\nhost: evil.example\r\n";
+    let got = raw(&house, &format!("GET /v1/models HTTP/1.1\r\n{hosts}x-api-key: {KEY}\r\n\r\n")).await;
+    assert!(got.contains(" 403 ") || got.contains(" 400 "), "{got}");
+    let got = raw(&house, &format!("GET /v1/models HTTP/1.1\r\nx-api-key: {KEY}\r\n\r\n")).await;
+    assert!(got.contains(" 403 ") || got.contains(" 400 "), "{got}");
+}
+
+#[tokio::test]
+async fn embeddings_stay_with_one_provider_until_it_fails() {
+    let embeds = "[embedding]\nmodel = \"e\"";
+    let (a, b) = (Fake::start(Script::new()).await.unwrap(), Fake::start(Script::new()).await.unwrap());
+    let guests = [Guest::new("alpha", &a).keys(2).extra(embeds), Guest::new("bravo", &b).extra(embeds)];
+    let house = House::open(&guests, "").await;
+    let body = json!({ "model": "any", "input": "x" });
+    for _ in 0..6 {
+        assert_eq!(house.caller().post("/v1/embeddings", &body).await.header("x-provider"), "alpha");
+    }
+    a.set(Script::new().otherwise(Refusal::unavailable()));
+    for _ in 0..3 {
+        let got = house.caller().post("/v1/embeddings", &body).await;
+        assert_eq!(got.header("x-provider"), "bravo", "{}", got.text());
+    }
+    assert_eq!(b.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Fake::start(Script::new()).await.unwrap();
+    let moved = Refusal::new(307, "moved", "moved", "moved").header("location", &elsewhere.base_url());
+    let fake = Fake::start(Script::new().otherwise(moved)).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    assert_eq!(house.caller().chat("hi").await.status, 503);
+    assert!(elsewhere.calls().is_empty());
+}

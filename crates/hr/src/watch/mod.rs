@@ -6,11 +6,16 @@
 pub mod events;
 pub mod metrics;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
-/// What is logged at a level: our own lines only. Libraries may log the heads of requests at their most
-/// talkative levels, and a key may be in one.
+/// Our own crates, as they call themselves in the log.
+const OURS: [&str; 3] = ["hermes_router", "hr_core", "hr_wire"];
+
+/// What is logged at a level: our own lines. Libraries would show headers, and so keys, at their lower levels;
+/// they are heard from warnings on.
 #[must_use]
-pub fn filter(level: &str) -> EnvFilter {
-    EnvFilter::new(format!("off,hermes_router={level}"))
+pub fn filter(level: &str) -> Targets {
+    let level = level.parse().unwrap_or(LevelFilter::INFO);
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(OURS.map(|target| (target, level)))
 }

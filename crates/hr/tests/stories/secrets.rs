@@ -7,6 +7,7 @@ use hr_testkit::{Answer, Behaviour, Ending, Fake, Match, Refusal, Script};
 use parking_lot::Mutex;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::caller::{Got, question};
 use crate::house::{Guest, House};
@@ -45,11 +46,8 @@ async fn canaries_stay_where_they_were_put() {
     let log = Log::default();
     // The filter of the program at its most talkative level. For all threads: a line that another thread comes
     // upon first, where nobody listens, would not be heard here either.
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(hermes_router::watch::filter("trace"))
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
+    let lines = tracing_subscriber::fmt::layer().with_writer(log.clone()).with_ansi(false);
+    let subscriber = tracing_subscriber::registry().with(hermes_router::watch::filter("trace")).with(lines);
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let script = Script::new()
         .always(Match::model("echo"), Refusal::caller_mistake().echoing_the_key())

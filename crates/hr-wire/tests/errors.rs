@@ -401,6 +401,26 @@ fn sizes_and_parameters() {
 }
 
 #[test]
+fn what_an_error_quotes_does_not_decide() {
+    hold(&[
+        (
+            422,
+            r#"{"detail":[{"type":"string_type","loc":["body","messages",0,"name"],"msg":"Input should be a valid string","input":["why does it say invalid api key and rate limit?"]}]}"#,
+            Kind::CallerMistake,
+            None,
+            None,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Failed to call a function.","code":"tool_use_failed","failed_generation":"insufficient_quota"}}"#,
+            Kind::Malformed,
+            Some(Scope::Model),
+            None,
+        ),
+    ]);
+}
+
+#[test]
 fn the_refused_parameter_is_named() {
     let table = [
         (

@@ -125,7 +125,7 @@ impl Complaint {
             complaint.message,
             complaint.kind.as_deref().unwrap_or_default(),
             complaint.code.as_deref().unwrap_or_default(),
-            if complaint.body.is_some() { text } else { "" },
+            complaint.body.as_ref().map(|body| unquoted(body).to_string()).unwrap_or_default(),
         )
         .to_lowercase();
         complaint.message.truncate(head(&complaint.message, MAX_MESSAGE).len());
@@ -210,6 +210,21 @@ impl Complaint {
     /// The parameter that was refused: as named, or quoted in the words.
     fn param(&self) -> Option<String> {
         self.named_param.clone().or_else(|| quoted_name(&self.message))
+    }
+}
+
+/// An error without what it quotes of the request or of the model's output: whoever wrote that could otherwise
+/// choose what the error is taken for.
+fn unquoted(value: &Value) -> Value {
+    const QUOTES: [&str; 2] = ["input", "failed_generation"];
+    match value {
+        Value::Array(items) => items.iter().map(unquoted).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| !QUOTES.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), unquoted(value)))
+            .collect(),
+        other => other.clone(),
     }
 }
 

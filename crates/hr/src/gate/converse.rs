@@ -174,7 +174,8 @@ pub async fn converse(
     work: Work,
 ) -> Result<Answer, Refusal> {
     let started = gate.clock.now();
-    let bytes = intake::read(headers, body, live.settings.max_request_bytes).await?;
+    let patience = live.settings.timeouts.request_deadline;
+    let bytes = intake::read(headers, body, live.settings.max_request_bytes, patience).await?;
     let envelope = Envelope::read(bytes)?;
     let facts = Facts::read(&envelope, work)?;
     let ask = facts.ask(headers, &live)?;

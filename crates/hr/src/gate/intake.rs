@@ -7,6 +7,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
 
@@ -17,12 +18,18 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The buffer that is made before the first byte came, whatever length the caller promised.
 const FIRST_BUFFER: usize = 256 * 1024;
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes, for at most as long as `patience` in all.
 ///
 /// # Errors
 /// 413 over the limit (at once where the length was promised), 415 for a compressed body, 408 when the
-/// caller stops sending, 400 when the connection breaks.
-pub async fn read(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
+/// caller stops sending or takes too long, 400 when the connection breaks.
+pub async fn read(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Refusal> {
+    let until = Instant::now() + patience;
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         linger(body);
         return Err(Refusal::new(
@@ -43,7 +50,7 @@ pub async fn read(headers: &HeaderMap, mut body: Incoming, limit: usize) -> Resu
     }
     let mut all = BytesMut::with_capacity(promised.min(FIRST_BUFFER.max(body.size_hint().lower() as usize)));
     loop {
-        let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+        let frame = match timeout_at(until.min(Instant::now() + BODY_IDLE), body.frame()).await {
             Err(_) => {
                 return Err(Refusal::new(
                     StatusCode::REQUEST_TIMEOUT,

@@ -33,6 +33,30 @@ async fn a_body_over_the_limit_is_refused_after_the_limit() {
 }
 
 #[tokio::test]
+async fn a_body_that_only_drips_is_not_waited_for_forever() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "REQUEST_DEADLINE=0.3").await;
+    let mut socket = TcpStream::connect(house.address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n\
+         content-length: 1000000\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let (mut answers, mut drops) = socket.split();
+    let drip = async {
+        while drops.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = vec![0; 12];
+    tokio::select! {
+        read = answers.read_exact(&mut answer) => { read.unwrap(); }
+        () = drip => panic!("the connection ended without an answer"),
+    }
+    assert_eq!(answer, b"HTTP/1.1 408");
+}
+
+#[tokio::test]
 async fn a_stranger_is_refused_before_the_body_is_read() {
     let fake = Fake::start(Script::new()).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake)], "").await;

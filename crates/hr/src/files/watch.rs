@@ -34,6 +34,9 @@ struct Pace {
     settle: Duration,
     /// How long to wait for the rest of what looks half-written, before it is taken at its word.
     patience: Duration,
+    /// How long to wait for the text of a file that had one and is empty or gone: hardly ever meant, and a
+    /// busy machine may take its time between emptying a file and filling it.
+    doubt: Duration,
     /// How often to look without having been told: network file systems report nothing.
     rescan: Duration,
     /// How often to look when the system cannot report changes at all.
@@ -44,6 +47,7 @@ const PACE: Pace = Pace {
     quiet: Duration::from_millis(4),
     settle: Duration::from_millis(16),
     patience: Duration::from_millis(40),
+    doubt: Duration::from_secs(2),
     rescan: Duration::from_secs(2),
     poll: Duration::from_millis(50),
 };
@@ -177,7 +181,7 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
 
     /// Reads everything and hands on what came out, if it is new.
     fn look(&mut self) {
-        let give_up = Instant::now() + self.pace.patience;
+        let begun = Instant::now();
         loop {
             // Watched first and read afterwards, so that nothing falls between the two. A folder made anew
             // needs a new watch.
@@ -185,12 +189,13 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
             self.looked = SystemTime::now();
             self.stamps = self.stamps_now();
             let sources = self.read();
-            let left = give_up.saturating_duration_since(Instant::now());
+            let shape = Shape::of(&sources);
+            let patience = if shape.is_emptied(&self.shape) { self.pace.doubt } else { self.pace.patience };
+            let left = (begun + patience).saturating_duration_since(Instant::now());
             let before = std::mem::replace(&mut self.files, sources.files(&self.home));
             if before != self.files && !left.is_zero() {
                 continue;
             }
-            let shape = Shape::of(&sources);
             if sources.print() == self.seen {
                 self.shape = shape;
                 return;
@@ -323,9 +328,14 @@ impl Outline {
         Self { has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
     }
 
+    /// Emptied or gone.
+    fn is_emptied(&self, before: &Self) -> bool {
+        before.has_text && !self.has_text
+    }
+
     /// Emptied, gone, or ending in the middle of a line where it did not before.
     fn looks_cut(&self, before: &Self) -> bool {
-        before.has_text && (!self.has_text || (before.ends_with_line && !self.ends_with_line))
+        self.is_emptied(before) || (before.has_text && before.ends_with_line && !self.ends_with_line)
     }
 }
 
@@ -336,6 +346,10 @@ impl Shape {
             auth: Outline::of(sources.auth_text()),
             providers: sources.provider_count(),
         }
+    }
+
+    fn is_emptied(&self, before: &Self) -> bool {
+        self.env.is_emptied(&before.env) || self.auth.is_emptied(&before.auth)
     }
 
     fn looks_cut(&self, before: &Self) -> bool {

@@ -15,8 +15,8 @@ use super::answer::Refusal;
 const BODY_IDLE: Duration = Duration::from_secs(30);
 /// How long what a refused caller still sends is read away, so that it sees the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
-/// The buffer that is made before the first byte came, whatever length the caller promised.
-const FIRST_BUFFER: usize = 256 * 1024;
+/// And how many bytes of it. A caller that sends more sees its connection break.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a body of at most `limit` bytes, for at most as long as `patience` in all.
 ///
@@ -48,7 +48,8 @@ pub async fn read(
         linger(body);
         return Err(too_large(limit));
     }
-    let mut all = BytesMut::with_capacity(promised.min(FIRST_BUFFER.max(body.size_hint().lower() as usize)));
+    // What was promised is within the limit, and the system gives no memory before it is written to.
+    let mut all = BytesMut::with_capacity(promised);
     loop {
         let frame = match timeout_at(until.min(Instant::now() + BODY_IDLE), body.frame()).await {
             Err(_) => {
@@ -85,7 +86,14 @@ pub fn linger(mut body: Incoming) {
         return;
     }
     tokio::spawn(async move {
-        let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+        let drained = async {
+            let mut seen = 0;
+            while seen < LINGER_BYTES
+                && let Some(Ok(frame)) = body.frame().await
+            {
+                seen += frame.data_ref().map_or(0, Bytes::len);
+            }
+        };
         // Either way the caller had its chance to read the answer.
         let _ = tokio::time::timeout(LINGER, drained).await;
     });

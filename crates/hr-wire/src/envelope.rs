@@ -124,6 +124,13 @@ struct Entry {
 impl Envelope {
     /// Checks and indexes a body. A byte order mark in front is skipped.
     pub fn read(body: Bytes) -> Result<Self, BadRequest> {
+        Self::read_with(body, |_, _| ())
+    }
+
+    /// Checks and indexes a body, and shows the value of each top-level key to `visit` in passing: whoever
+    /// wants to know what is in a large value need not walk it a second time. A value that `visit` leaves
+    /// alone is stepped over.
+    pub fn read_with(body: Bytes, visit: impl FnMut(&str, &mut Cursor<'_>)) -> Result<Self, BadRequest> {
         let body = if body.starts_with(b"\xEF\xBB\xBF") { body.slice(3..) } else { body };
         let text = std::str::from_utf8(&body).map_err(|error| {
             BadRequest::new(format!(
@@ -137,7 +144,7 @@ impl Envelope {
                 BadRequest::new("the request body is empty; a JSON object is expected").code("invalid_json")
             );
         }
-        let entries = index(text, MAX_KEYS).map_err(|fault| fault.words(text))?;
+        let entries = index(text, MAX_KEYS, visit).map_err(|fault| fault.words(text))?;
         let envelope = Self { body, entries };
         envelope.refuse_duplicates()?;
         Ok(envelope)
@@ -145,7 +152,7 @@ impl Envelope {
 
     /// Indexes an object somewhere inside a body that was checked as a whole; nothing when it is no object.
     pub(crate) fn part(text: &str) -> Option<Self> {
-        let entries = index(text, usize::MAX).ok()?;
+        let entries = index(text, usize::MAX, |_, _| ()).ok()?;
         Some(Self { body: Bytes::copy_from_slice(text.as_bytes()), entries })
     }
 
@@ -256,7 +263,11 @@ impl Fault {
     }
 }
 
-fn index(text: &str, most_keys: usize) -> Result<Vec<Entry>, Fault> {
+fn index(
+    text: &str,
+    most_keys: usize,
+    mut visit: impl FnMut(&str, &mut Cursor<'_>),
+) -> Result<Vec<Entry>, Fault> {
     let mut cursor = Cursor::new(text);
     let kind = cursor.kind()?;
     if kind != crate::json::Kind::Object {
@@ -272,7 +283,10 @@ fn index(text: &str, most_keys: usize) -> Result<Vec<Entry>, Fault> {
         }
         let start = name.at - 1;
         let value_start = cursor.at();
-        cursor.skip()?;
+        visit(&name.decode(), cursor);
+        if cursor.at() == value_start {
+            cursor.skip()?;
+        }
         entries.push(Entry {
             key: start..start + name.raw.len() + 2,
             name: name.escaped.then(|| name.decode().into()),

@@ -7,7 +7,7 @@ use hr_wire::openai_chat::{Refusal, read_chat, read_embeddings};
 use hr_wire::{BadRequest, Envelope};
 
 fn chat(body: &str) -> BadRequest {
-    Envelope::read(Bytes::from(body.to_owned())).and_then(|envelope| read_chat(&envelope)).expect_err(body)
+    read_chat(Bytes::from(body.to_owned())).expect_err(body)
 }
 
 fn embeddings(body: &str) -> BadRequest {
@@ -276,8 +276,7 @@ fn sound_requests_pass() {
         said(r#"{"role":"user","content":[{"type":"image_url","image_url":"https://x/y.png"}],"name":null}"#),
     ];
     for body in bodies {
-        let envelope = Envelope::read(Bytes::from(body.clone())).unwrap();
-        if let Err(bad) = read_chat(&envelope) {
+        if let Err(bad) = read_chat(Bytes::from(body.clone())) {
             panic!("{body}: {bad} at {:?}", bad.param);
         }
     }

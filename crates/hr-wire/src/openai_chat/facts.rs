@@ -1,12 +1,14 @@
 //! What the router wants to know of a request, found while it is checked.
 
+use bytes::Bytes;
 use hr_core::route::ask::Effort;
 
 use super::check::{self, empty_array, expect, missing, present, string, unknown_value};
-use super::difficulty::{KEYWORD_LIMIT, difficulty};
-use super::{messages, tools};
+use super::difficulty::difficulty;
+use super::messages::{self, Told};
+use super::tools;
 use crate::envelope::{BadRequest, Envelope};
-use crate::json::{self, Cursor, Kind, Syntax, Text};
+use crate::json::{Cursor, Kind, Syntax};
 
 /// Tokens that an image is taken for. Providers count between 85 and 1,600.
 pub const TOKENS_OF_AN_IMAGE: u64 = 800;
@@ -56,28 +58,31 @@ pub struct EmbedFacts {
     pub params: Vec<String>,
 }
 
-/// Checks a chat request and finds its facts.
-pub fn read_chat(envelope: &Envelope) -> Result<ChatFacts, BadRequest> {
+/// Reads a chat request: checks it and finds its facts in one walk over its body.
+pub fn read_chat(body: Bytes) -> Result<(Envelope, ChatFacts), BadRequest> {
+    let mut told = None;
+    let envelope = Envelope::read_with(body, |key, cursor| {
+        if key == "messages" {
+            let mut ahead = cursor.clone();
+            let read = messages::read(&mut ahead);
+            if read.is_ok() {
+                *cursor = ahead;
+            }
+            told = Some(read);
+        }
+    })?;
+    let facts = chat_facts(&envelope, told)?;
+    Ok((envelope, facts))
+}
+
+fn chat_facts(envelope: &Envelope, told: Option<Result<Told, BadRequest>>) -> Result<ChatFacts, BadRequest> {
     let model = check::model(envelope)?;
     check::chat(envelope)?;
     let (stream, include_usage) = check::streaming(envelope)?;
     let offered = tools::check(envelope)?;
-    let told = messages::read(envelope)?;
+    let told = told.ok_or_else(|| missing("messages"))??;
 
-    let mut turn = String::new();
-    for piece in &told.last_turn {
-        if turn.len() >= KEYWORD_LIMIT {
-            break;
-        }
-        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
-        let cut = match json::head(piece.raw, KEYWORD_LIMIT) {
-            whole if whole.len() == piece.raw.len() => *piece,
-            head => Text { raw: whole_escapes(head), ..*piece },
-        };
-        turn.push_str(&cut.decode());
-        turn.push(' ');
-    }
-    let prompt_tokens = (told.characters + offered.bytes as u64) / 4
+    let prompt_tokens = (told.bytes + offered.bytes as u64) / 4
         + told.images * TOKENS_OF_AN_IMAGE
         + told.messages * TOKENS_OF_A_MESSAGE;
     let limits = ["max_completion_tokens", "max_tokens"];
@@ -90,21 +95,13 @@ pub fn read_chat(envelope: &Envelope) -> Result<ChatFacts, BadRequest> {
             .iter()
             .find_map(|limit| present(envelope, limit))
             .and_then(|value| value.parse().ok()),
-        difficulty: difficulty(&turn, told.last_turn_characters / 4, prompt_tokens),
+        difficulty: difficulty(&told.last_turn, told.last_turn_bytes / 4, prompt_tokens),
         tools: offered.tools,
         vision: told.images > 0,
         structured: offered.structured,
         effort: effort(envelope),
         params: params(envelope, &["model", "messages", "stream"]),
     })
-}
-
-/// The text without an escape that was cut in two at its end.
-fn whole_escapes(raw: &str) -> &str {
-    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
-        Some((at, _)) => &raw[..at],
-        None => raw,
-    }
 }
 
 /// Checks an embeddings request and finds its facts.

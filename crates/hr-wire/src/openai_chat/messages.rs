@@ -1,8 +1,9 @@
 //! The messages of a chat request: their shapes, and what routing wants to know of them, in one walk.
 
 use super::check::{empty_array, expect, missing, null, string, unknown_value};
-use crate::envelope::{BadRequest, Envelope};
-use crate::json::{Cursor, Kind, Text};
+use super::difficulty::KEYWORD_LIMIT;
+use crate::envelope::BadRequest;
+use crate::json::{self, Cursor, Kind, Text};
 
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
@@ -20,37 +21,70 @@ const PARTS: &[&str] = &[
     "document_url",
 ];
 
-/// What a walk over the messages found.
+/// What the messages tell.
 #[derive(Debug, Default)]
-pub(crate) struct Told<'a> {
-    /// Characters of text.
-    pub characters: u64,
+pub(crate) struct Told {
+    /// Bytes of text as written. About four make a token, in most scripts: where a letter has more bytes, it
+    /// also has more tokens.
+    pub bytes: u64,
     /// How many images.
     pub images: u64,
     /// How many messages.
     pub messages: u64,
-    /// The text of the last message of the user, in pieces.
-    pub last_turn: Vec<Text<'a>>,
-    /// Its characters.
-    pub last_turn_characters: u64,
+    /// The text of the last message of the user, as far as its words are looked at.
+    pub last_turn: String,
+    /// The bytes of all of it.
+    pub last_turn_bytes: u64,
 }
 
-/// Checks the messages and tells what is in them.
-pub(crate) fn read(envelope: &Envelope) -> Result<Told<'_>, BadRequest> {
-    let value = envelope.get("messages").ok_or_else(|| missing("messages"))?;
-    let mut told = Told::default();
-    walk(value, &mut told).map_err(|bad| bad.within("messages"))?;
-    Ok(told)
+/// A walk over the messages, under way.
+#[derive(Default)]
+struct Walk<'a> {
+    told: Told,
+    /// The last message of the user, in pieces.
+    last_turn: Vec<Text<'a>>,
 }
 
-fn walk<'a>(value: &'a str, told: &mut Told<'a>) -> Result<(), BadRequest> {
-    let mut cursor = Cursor::new(value);
-    expect(&mut cursor, Kind::Array)?;
+/// Checks the messages that the cursor stands before, and tells what is in them.
+pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Told, BadRequest> {
+    let mut walk = Walk::default();
+    messages(cursor, &mut walk).map_err(|bad| bad.within("messages"))?;
+    Ok(Told { last_turn: words(&walk.last_turn), ..walk.told })
+}
+
+fn messages<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadRequest> {
+    expect(cursor, Kind::Array)?;
     cursor.items(|cursor, index| {
-        told.messages += 1;
-        message(cursor, told).map_err(|bad| bad.within(&format!("[{index}]")))
+        walk.told.messages += 1;
+        message(cursor, walk).map_err(|bad| bad.within(&format!("[{index}]")))
     })?;
-    if told.messages == 0 { Err(empty_array()) } else { Ok(()) }
+    if walk.told.messages == 0 { Err(empty_array()) } else { Ok(()) }
+}
+
+/// The text of these pieces, up to the limit.
+fn words(pieces: &[Text<'_>]) -> String {
+    let mut words = String::new();
+    for piece in pieces {
+        if words.len() >= KEYWORD_LIMIT {
+            break;
+        }
+        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
+        let cut = match json::head(piece.raw, KEYWORD_LIMIT) {
+            whole if whole.len() == piece.raw.len() => *piece,
+            head => Text { raw: whole_escapes(head), ..*piece },
+        };
+        words.push_str(&cut.decode());
+        words.push(' ');
+    }
+    words
+}
+
+/// The text without an escape that was cut in two at its end.
+fn whole_escapes(raw: &str) -> &str {
+    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
+        Some((at, _)) => &raw[..at],
+        None => raw,
+    }
 }
 
 /// What one message holds.
@@ -69,13 +103,13 @@ struct Message<'a> {
 struct Content<'a> {
     null: bool,
     text: Vec<Text<'a>>,
-    characters: u64,
+    bytes: u64,
     images: u64,
     /// The index of the first part that only a user may send, with its type.
     user_only: Option<(usize, &'a str)>,
 }
 
-fn message<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<(), BadRequest> {
+fn message<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadRequest> {
     expect(cursor, Kind::Object)?;
     let mut message = Message::default();
     cursor.fields(|cursor, name| {
@@ -84,7 +118,7 @@ fn message<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<(), BadRe
             "content" => content(cursor).map(|content| message.content = Some(content)),
             "name" => optional_string(cursor).map(|there| message.name = there),
             "tool_call_id" => optional_string(cursor).map(|there| message.tool_call_id = there),
-            "tool_calls" => tool_calls(cursor, told).map(|there| message.calls |= there),
+            "tool_calls" => tool_calls(cursor, walk).map(|there| message.calls |= there),
             "function_call" => function_call(cursor).map(|there| message.calls |= there),
             "refusal" => optional_string(cursor).map(|there| message.calls |= there),
             "audio" | "reasoning_content" | "reasoning" | "reasoning_details" => {
@@ -101,11 +135,11 @@ fn message<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<(), BadRe
     let fits = fits_role(&role, &message);
     fits?;
     let Some(content) = message.content else { return Ok(()) };
-    told.characters += content.characters;
-    told.images += content.images;
+    walk.told.bytes += content.bytes;
+    walk.told.images += content.images;
     if role == "user" {
-        told.last_turn = content.text;
-        told.last_turn_characters = content.characters;
+        walk.last_turn = content.text;
+        walk.told.last_turn_bytes = content.bytes;
     }
     Ok(())
 }
@@ -171,14 +205,9 @@ fn content<'a>(cursor: &mut Cursor<'a>) -> Result<Content<'a>, BadRequest> {
 
 impl<'a> Content<'a> {
     fn add(&mut self, text: Text<'a>) {
-        self.characters += characters(text.raw);
+        self.bytes += text.raw.len() as u64;
         self.text.push(text);
     }
-}
-
-/// The characters of a string as written: escapes count as they stand, which is near enough.
-fn characters(raw: &str) -> u64 {
-    raw.chars().count() as u64
 }
 
 fn part<'a>(cursor: &mut Cursor<'a>, index: usize, content: &mut Content<'a>) -> Result<(), BadRequest> {
@@ -261,7 +290,7 @@ fn optional_string(cursor: &mut Cursor<'_>) -> Result<bool, BadRequest> {
     string(cursor).map(|_| true)
 }
 
-fn tool_calls<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<bool, BadRequest> {
+fn tool_calls<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<bool, BadRequest> {
     if null(cursor)? {
         return Ok(false);
     }
@@ -269,12 +298,12 @@ fn tool_calls<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<bool, 
     let mut empty = true;
     cursor.items(|cursor, index| {
         empty = false;
-        tool_call(cursor, told).map_err(|bad| bad.within(&format!("[{index}]")))
+        tool_call(cursor, walk).map_err(|bad| bad.within(&format!("[{index}]")))
     })?;
     if empty { Err(empty_array()) } else { Ok(true) }
 }
 
-fn tool_call<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<(), BadRequest> {
+fn tool_call<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadRequest> {
     expect(cursor, Kind::Object)?;
     let mut has_id = false;
     let mut kind = None;
@@ -300,7 +329,7 @@ fn tool_call<'a>(cursor: &mut Cursor<'a>, told: &mut Told<'a>) -> Result<(), Bad
         _ => return Err(unknown_value(&kind.decode(), &["function", "custom"]).within("type")),
     };
     let body = body.ok_or_else(|| missing(member))?;
-    told.characters += body.len() as u64;
+    walk.told.bytes += body.len() as u64;
     with_strings(body, wanted).map_err(|bad| bad.within(member))
 }
 

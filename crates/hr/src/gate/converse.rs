@@ -58,10 +58,17 @@ enum Facts {
 }
 
 impl Facts {
-    fn read(envelope: &Envelope, work: Work) -> Result<Self, Refusal> {
+    fn read(body: Bytes, work: Work) -> Result<(Envelope, Self), Refusal> {
         Ok(match work {
-            Work::Chat => Self::Chat(openai_chat::read_chat(envelope)?),
-            Work::Embed => Self::Embed(openai_chat::read_embeddings(envelope)?),
+            Work::Chat => {
+                let (envelope, facts) = openai_chat::read_chat(body)?;
+                (envelope, Self::Chat(facts))
+            }
+            Work::Embed => {
+                let envelope = Envelope::read(body)?;
+                let facts = openai_chat::read_embeddings(&envelope)?;
+                (envelope, Self::Embed(facts))
+            }
         })
     }
 
@@ -176,8 +183,7 @@ pub async fn converse(
     let started = gate.clock.now();
     let patience = live.settings.timeouts.request_deadline;
     let bytes = intake::read(headers, body, live.settings.max_request_bytes, patience).await?;
-    let envelope = Envelope::read(bytes)?;
-    let facts = Facts::read(&envelope, work)?;
+    let (envelope, facts) = Facts::read(bytes, work)?;
     let ask = facts.ask(headers, &live)?;
     let roster =
         gate.router().roster_for(&live.roster, &ask.target).ok_or_else(|| not_called(facts.model()))?;

@@ -25,7 +25,8 @@ use crate::files::home::Home;
 use crate::files::load::{Loaded, Print, Sources};
 use crate::files::store;
 
-/// How long to wait for what. Together well below the 100 ms within which a change is to be in force.
+/// How long to wait for what. Together well below the 100 ms within which a change is to be in force, but for a
+/// file that is empty all of a sudden.
 #[derive(Clone, Copy)]
 struct Pace {
     /// Silence after which a writer is taken to be done.
@@ -34,9 +35,9 @@ struct Pace {
     settle: Duration,
     /// How long to wait for the rest of what looks half-written, before it is taken at its word.
     patience: Duration,
-    /// How long to wait for the text of a file that had one and is empty or gone: hardly ever meant, and a
-    /// busy machine may take its time between emptying a file and filling it.
-    doubt: Duration,
+    /// The same for a file that was emptied: who writes it anew empties it first, and on a busy machine that
+    /// alone may take longer than everything else, with no notice of it before it is done.
+    emptied: Duration,
     /// How often to look without having been told: network file systems report nothing.
     rescan: Duration,
     /// How often to look when the system cannot report changes at all.
@@ -47,7 +48,7 @@ const PACE: Pace = Pace {
     quiet: Duration::from_millis(4),
     settle: Duration::from_millis(16),
     patience: Duration::from_millis(40),
-    doubt: Duration::from_secs(2),
+    emptied: Duration::from_secs(1),
     rescan: Duration::from_secs(2),
     poll: Duration::from_millis(50),
 };
@@ -181,7 +182,8 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
 
     /// Reads everything and hands on what came out, if it is new.
     fn look(&mut self) {
-        let begun = Instant::now();
+        let began = Instant::now();
+        let mut latest: Option<(Print, Instant)> = None;
         loop {
             // Watched first and read afterwards, so that nothing falls between the two. A folder made anew
             // needs a new watch.
@@ -189,29 +191,45 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
             self.looked = SystemTime::now();
             self.stamps = self.stamps_now();
             let sources = self.read();
-            let shape = Shape::of(&sources);
-            let patience = if shape.is_emptied(&self.shape) { self.pace.doubt } else { self.pace.patience };
-            let left = (begun + patience).saturating_duration_since(Instant::now());
             let before = std::mem::replace(&mut self.files, sources.files(&self.home));
-            if before != self.files && !left.is_zero() {
+            if before != self.files && began.elapsed() < self.pace.patience {
                 continue;
             }
-            if sources.print() == self.seen {
+            let (shape, print) = (Shape::of(&sources), sources.print());
+            if print == self.seen {
                 self.shape = shape;
                 return;
             }
+            let since = latest.filter(|(known, _)| *known == print).map_or_else(Instant::now, |(_, at)| at);
+            latest = Some((print, since));
             let loaded = sources.resolve(&self.home, &self.environment, &self.flags);
             // A writer may be in the middle of it. What no rest follows within reason is meant.
-            let unfinished = loaded.is_err() || shape.looks_cut(&self.shape);
+            let cut = shape.looks_cut(&self.shape);
+            let unfinished = loaded.is_err() || cut.is_some();
+            let left = self.patience_left(began, since, cut);
             if unfinished && !left.is_zero() && !self.stop.load(Ordering::SeqCst) {
                 let _ = self.notices.recv_timeout(left.min(self.pace.quiet));
                 continue;
             }
-            self.seen = sources.print();
+            self.seen = print;
             self.shape = shape;
             (self.on_change)(loaded);
             return;
         }
+    }
+
+    /// How long the rest is still waited for, in a look that began then, of contents first read at `since`. What
+    /// looks cut is doubted from there on, however long the look had waited for others: it may have been cut a
+    /// moment ago.
+    fn patience_left(&self, began: Instant, since: Instant, cut: Option<Cut>) -> Duration {
+        let patience = match cut {
+            None => return self.pace.patience.saturating_sub(began.elapsed()),
+            Some(Cut::Short) => self.pace.patience,
+            Some(Cut::Emptied) => self.pace.emptied,
+        };
+        // Nobody writes for ever.
+        let all = self.pace.emptied.max(self.pace.patience).saturating_sub(began.elapsed());
+        patience.saturating_sub(since.elapsed()).min(all)
     }
 
     fn stamps_now(&self) -> Vec<Stamp> {
@@ -318,24 +336,35 @@ struct Shape {
 /// What one text looks like.
 #[derive(Default)]
 struct Outline {
+    is_there: bool,
     has_text: bool,
     ends_with_line: bool,
 }
 
+/// In which way contents look like an edit that is not finished.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Cut {
+    /// Gone, or ending in the middle of a line where it did not before.
+    Short,
+    /// There, with nothing in it.
+    Emptied,
+}
+
 impl Outline {
     fn of(text: Option<&str>) -> Self {
+        let is_there = text.is_some();
         let text = text.unwrap_or_default();
-        Self { has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
+        Self { is_there, has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
     }
 
-    /// Emptied or gone.
-    fn is_emptied(&self, before: &Self) -> bool {
-        before.has_text && !self.has_text
-    }
-
-    /// Emptied, gone, or ending in the middle of a line where it did not before.
-    fn looks_cut(&self, before: &Self) -> bool {
-        self.is_emptied(before) || (before.has_text && before.ends_with_line && !self.ends_with_line)
+    fn looks_cut(&self, before: &Self) -> Option<Cut> {
+        if !before.has_text {
+            None
+        } else if self.is_there && !self.has_text {
+            Some(Cut::Emptied)
+        } else {
+            (!self.has_text || (before.ends_with_line && !self.ends_with_line)).then_some(Cut::Short)
+        }
     }
 }
 
@@ -348,14 +377,9 @@ impl Shape {
         }
     }
 
-    fn is_emptied(&self, before: &Self) -> bool {
-        self.env.is_emptied(&before.env) || self.auth.is_emptied(&before.auth)
-    }
-
-    fn looks_cut(&self, before: &Self) -> bool {
-        self.env.looks_cut(&before.env)
-            || self.auth.looks_cut(&before.auth)
-            || self.providers < before.providers
+    fn looks_cut(&self, before: &Self) -> Option<Cut> {
+        let fewer = (self.providers < before.providers).then_some(Cut::Short);
+        self.env.looks_cut(&before.env).max(self.auth.looks_cut(&before.auth)).max(fewer)
     }
 }
 
@@ -445,7 +469,7 @@ mod tests {
 
     #[test]
     fn what_a_writer_has_only_begun_is_not_believed() {
-        let scene = Scene::open(Pace { patience: LONG, ..PACE }, "PORT=1001\n");
+        let scene = Scene::open(Pace { patience: LONG, emptied: LONG, ..PACE }, "PORT=1001\n");
         fs::write(&scene.home.auth, "{\"providers\": {\"groq\": [\"k-1\"]}}").unwrap();
         assert_eq!(scene.next().unwrap().pool.members.len(), 1);
         for port in 2001..2006 {
@@ -462,6 +486,20 @@ mod tests {
             let loaded = scene.next().unwrap();
             assert_eq!((loaded.settings.port, loaded.pool.members.len()), (port, 1));
         }
+    }
+
+    #[test]
+    fn an_emptied_file_is_doubted_for_longer() {
+        let scene = Scene::open(Pace { emptied: LONG, ..PACE }, "PORT=1001\n");
+        // A broken file beside it does not shorten the wait.
+        fs::write(&scene.home.auth, "{").unwrap();
+        scene.next().unwrap_err();
+        fs::write(&scene.home.env, "").unwrap();
+        thread::sleep(PACE.patience * 3);
+        fs::write(&scene.home.auth, "{}").unwrap();
+        thread::sleep(PACE.patience * 3);
+        fs::write(&scene.home.env, "PORT=1002\n").unwrap();
+        assert_eq!(scene.next_port(), 1002);
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn a_thousand_changes_under_load_fail_no_request() {
             })
         })
         .collect();
-    let env = format!("PROXY_API_KEYS={KEY}\nPORT={}\nALPHA_API_KEY=sk-alpha\n", router.address.port());
+    let env = format!("PROXY_API_KEYS={KEY}\nPORT=0\nALPHA_API_KEY=sk-alpha\n");
     for number in 0..CHANGES {
         let path = |name: &str| router.path(name);
         match number % 6 {
@@ -56,6 +56,8 @@ async fn a_thousand_changes_under_load_fail_no_request() {
         // A few requests between changes, so that each meets another state of the files.
         let at = served.load(Ordering::Relaxed);
         while served.load(Ordering::Relaxed) < at + 2 {
+            let alive = callers.iter().all(|caller| !caller.is_finished());
+            assert!(alive, "a request failed after change {number}: {}", router.log());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -1,10 +1,11 @@
 //! The real program as a process of its own, with its files in a temporary folder.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use hermes_router::files::running;
 use tempfile::TempDir;
 
 use crate::caller::Caller;
@@ -25,18 +26,14 @@ impl Router {
     /// Starts a router whose `.env` has these lines and whose `providers.d` has these files.
     pub async fn start(settings: &str, providers: &[(&str, String)]) -> Self {
         let folder = TempDir::new().unwrap();
-        // The port is free now; nobody else on this machine picks ports by hand.
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        std::fs::write(
-            folder.path().join(".env"),
-            format!("PROXY_API_KEYS={KEY}\nPORT={port}\n{settings}\n"),
-        )
-        .unwrap();
+        // It takes a free port itself: one that is only looked up may be somebody else's a moment later.
+        let env = format!("PROXY_API_KEYS={KEY}\nPORT=0\n{settings}\n");
+        std::fs::write(folder.path().join(".env"), env).unwrap();
         std::fs::create_dir(folder.path().join("providers.d")).unwrap();
         for (name, text) in providers {
             std::fs::write(folder.path().join("providers.d").join(format!("{name}.toml")), text).unwrap();
         }
-        let child = Command::new(env!("CARGO_BIN_EXE_hr"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hr"))
             .arg("start")
             .env_clear()
             .env("HR_HOME", folder.path())
@@ -47,21 +44,20 @@ impl Router {
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut router = Self { address, folder, child };
-        router.until_it_answers().await;
-        router
-    }
-
-    /// Waits until the port takes connections.
-    pub async fn until_it_answers(&mut self) {
-        loop {
-            if tokio::net::TcpStream::connect(self.address).await.is_ok() {
-                return;
+        let pid_file = folder.path().join("router.pid");
+        let address = loop {
+            if let Some(running) = running::find(&pid_file).unwrap() {
+                break running.address;
             }
-            assert!(self.child.try_wait().unwrap().is_none(), "the router ended: {}", self.log());
+            if child.try_wait().unwrap().is_some() {
+                panic!(
+                    "the router ended: {}",
+                    std::fs::read_to_string(folder.path().join("log")).unwrap_or_default()
+                );
+            }
             tokio::time::sleep(LOOK).await;
-        }
+        };
+        Self { address, folder, child }
     }
 
     /// Everything it has logged.

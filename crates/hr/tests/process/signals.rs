@@ -56,6 +56,8 @@ async fn running_again_refuses_no_connection() {
         let at = served.load(Ordering::Relaxed);
         router.signal(Signal::USR2);
         while served.load(Ordering::Relaxed) < at + 50 {
+            let alive = callers.iter().all(|caller| !caller.is_finished());
+            assert!(alive, "a request failed: {}", router.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -51,6 +51,5 @@ fake *args:
     cargo run --release -- demo --serve {{args}}
 
 # The benchmarks, as ratios to a minimal pass-through proxy (see bench/README.md).
-bench *args:
-    cargo build --release -p hr
+bench *args="run":
     cargo run --release -p hr-bench -- {{args}}

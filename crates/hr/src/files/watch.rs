@@ -25,8 +25,8 @@ use crate::files::home::Home;
 use crate::files::load::{Loaded, Print, Sources};
 use crate::files::store;
 
-/// How long to wait for what. Together well below the 100 ms within which a change is to be in force, but for a
-/// file that is empty all of a sudden.
+/// How long to wait for what. Together well below the 100 ms within which a change is to be in force, but for
+/// settings or keys that are all gone.
 #[derive(Clone, Copy)]
 struct Pace {
     /// Silence after which a writer is taken to be done.
@@ -35,7 +35,7 @@ struct Pace {
     settle: Duration,
     /// How long to wait for the rest of what looks half-written, before it is taken at its word.
     patience: Duration,
-    /// The same for a file that was emptied: who writes it anew empties it first, and on a busy machine that
+    /// The same for a file that was emptied or is gone: who writes it anew empties it first, and on a busy machine that
     /// alone may take longer than everything else, with no notice of it before it is done.
     emptied: Duration,
     /// How often to look without having been told: network file systems report nothing.
@@ -336,7 +336,6 @@ struct Shape {
 /// What one text looks like.
 #[derive(Default)]
 struct Outline {
-    is_there: bool,
     has_text: bool,
     ends_with_line: bool,
 }
@@ -344,26 +343,25 @@ struct Outline {
 /// In which way contents look like an edit that is not finished.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cut {
-    /// Gone, or ending in the middle of a line where it did not before.
+    /// Ending in the middle of a line where it did not before; or a provider's file is gone.
     Short,
-    /// There, with nothing in it.
+    /// Settings or keys without any text where there was some: hardly ever meant.
     Emptied,
 }
 
 impl Outline {
     fn of(text: Option<&str>) -> Self {
-        let is_there = text.is_some();
         let text = text.unwrap_or_default();
-        Self { is_there, has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
+        Self { has_text: !text.is_empty(), ends_with_line: text.ends_with('\n') }
     }
 
     fn looks_cut(&self, before: &Self) -> Option<Cut> {
         if !before.has_text {
             None
-        } else if self.is_there && !self.has_text {
+        } else if !self.has_text {
             Some(Cut::Emptied)
         } else {
-            (!self.has_text || (before.ends_with_line && !self.ends_with_line)).then_some(Cut::Short)
+            (before.ends_with_line && !self.ends_with_line).then_some(Cut::Short)
         }
     }
 }

@@ -4,26 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hr_core::catalog::Quirks;
 use hr_core::failure::FailureKind;
-use hr_core::pool::{Member, Pool, PoolModel};
-use hr_core::route::{
-    self, Ask, Candidate, Choice, Effort, Next, Plan, Profile, Roster, Target, Tried, Verdict, Work,
-};
+use hr_core::pool::Member;
+use hr_core::route::{Ask, Choice, Effort, Next, Plan, Roster, Ticket, Tried, Verdict, Work};
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
-use hr_wire::envelope::Envelope;
 use hr_wire::hub::Loss;
-use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing, Prepared};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
 use super::attempt::{Failed, Order, Started, attempt};
+use super::question::Question;
 use super::receipt::Receipt;
 use super::reply::Stream;
-use super::{Gate, Live, intake, routes};
+use super::{Gate, Live, intake, routes, verdict};
 use crate::watch::events::{Ended, RequestLine};
 
 /// The provider that answered.
@@ -34,8 +30,6 @@ const MODEL: HeaderName = HeaderName::from_static("x-hermes-model");
 const LOSS: HeaderName = HeaderName::from_static("x-hermes-loss");
 /// How many calls were made for the answer.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
-/// The preference of the caller.
-const PROFILE: &str = "x-hermes-profile";
 
 /// Calls that one request may spend on candidates that are known to be failing, or that have failed it. Large
 /// enough that where six calls of ten fail, hardly one request of ten thousand runs out of it.
@@ -50,123 +44,6 @@ const REPEAT_WAIT: Duration = Duration::from_millis(200);
 const RESTS: u32 = 3;
 /// The longest rest that is waited for; of a longer one the caller is told.
 const SHORT_REST: Duration = Duration::from_secs(2);
-
-/// What was asked, in the shape of its endpoint.
-enum Facts {
-    Chat(ChatFacts),
-    Embed(EmbedFacts),
-}
-
-impl Facts {
-    fn read(body: Bytes, work: Work) -> Result<(Envelope, Self), Refusal> {
-        Ok(match work {
-            Work::Chat => {
-                let (envelope, facts) = openai_chat::read_chat(body)?;
-                (envelope, Self::Chat(facts))
-            }
-            Work::Embed => {
-                let envelope = Envelope::read(body)?;
-                let facts = openai_chat::read_embeddings(&envelope)?;
-                (envelope, Self::Embed(facts))
-            }
-        })
-    }
-
-    /// What routing may look at.
-    fn ask(&self, headers: &HeaderMap, live: &Live) -> Result<Ask, Refusal> {
-        let profile = headers.get(PROFILE).and_then(|value| value.to_str().ok());
-        match self {
-            Self::Chat(facts) => {
-                let (target, profile) = route::target(&facts.model, profile, &live.roster.pool)
-                    .map_err(|_| unknown_model(&facts.model))?;
-                Ok(Ask {
-                    target,
-                    profile,
-                    work: Work::Chat,
-                    prompt_tokens: facts.prompt_tokens,
-                    max_output: facts.max_output,
-                    difficulty: facts.difficulty,
-                    tools: facts.tools,
-                    vision: facts.vision,
-                    structured: facts.structured,
-                    effort: facts.effort,
-                    stream: facts.stream,
-                    params: facts.params.clone(),
-                })
-            }
-            Self::Embed(facts) => Ok(Ask {
-                target: embed_target(&facts.model, &live.roster.pool),
-                work: Work::Embed,
-                prompt_tokens: facts.prompt_tokens,
-                params: facts.params.clone(),
-                ..Ask::default()
-            }),
-        }
-    }
-
-    fn wants_usage(&self) -> bool {
-        matches!(self, Self::Chat(facts) if facts.include_usage)
-    }
-
-    fn model(&self) -> &str {
-        match self {
-            Self::Chat(facts) => &facts.model,
-            Self::Embed(facts) => &facts.model,
-        }
-    }
-
-    fn stream(&self) -> bool {
-        matches!(self, Self::Chat(facts) if facts.stream)
-    }
-
-    /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
-    fn body(&self, envelope: &Envelope, roster: &Roster, candidate: Candidate) -> Prepared {
-        let (member, model) = (roster.member(candidate), roster.model_id(candidate));
-        let quirks: &Quirks = &member.provider.quirks;
-        match self {
-            Self::Embed(_) => {
-                let body = openai_chat::prepare_embeddings(envelope, model, quirks);
-                Prepared { body, asked_for_usage: false, losses: Vec::new() }
-            }
-            Self::Chat(facts) => {
-                let known = member.models.get(candidate.model);
-                openai_chat::prepare(
-                    envelope,
-                    &Outgoing {
-                        model,
-                        quirks,
-                        stream: facts.stream,
-                        caller_wants_usage: facts.include_usage,
-                        max_output_cap: cap(member, known),
-                        reasoning_reserve: match known.and_then(|known| known.reasoning) {
-                            Some(true) => roster.pool.rules.reasoning_reserve,
-                            _ => 0,
-                        },
-                    },
-                )
-            }
-        }
-    }
-}
-
-/// Vectors of two models do not compare, so an embedding model that is asked for by name is kept to. Any
-/// other name leaves the choice to the router, as the original does.
-fn embed_target(model: &str, pool: &Pool) -> Target {
-    let embeds = |id: &str| pool.members.iter().any(|member| member.embed_model.as_deref() == Some(id));
-    match route::target(model, None, pool) {
-        Ok((Target::Prefer(id), _)) if embeds(&id) => Target::Prefer(id),
-        Ok((Target::Pin { provider, model }, _)) if embeds(&model) => Target::Pin { provider, model },
-        Ok(_) | Err(_) => Target::Profile(Profile::Balanced),
-    }
-}
-
-/// The most output that may be asked for: the user's bound and the model's own.
-fn cap(member: &Member, model: Option<&PoolModel>) -> Option<u64> {
-    match (member.max_output_tokens, model.and_then(|model| model.max_output)) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
 
 /// Serves one request: reads it, plans, tries candidates until one produces something good, and answers.
 ///
@@ -183,10 +60,12 @@ pub async fn converse(
     let started = gate.clock.now();
     let patience = live.settings.timeouts.request_deadline;
     let bytes = intake::read(headers, body, live.settings.max_request_bytes, patience).await?;
-    let (envelope, facts) = Facts::read(bytes, work)?;
-    let ask = facts.ask(headers, &live)?;
-    let roster =
-        gate.router().roster_for(&live.roster, &ask.target).ok_or_else(|| not_called(facts.model()))?;
+    let question = Question::read(bytes, work)?;
+    let ask = question.ask(headers, &live)?;
+    let roster = gate
+        .router()
+        .roster_for(&live.roster, &ask.target)
+        .ok_or_else(|| verdict::not_called(question.model()))?;
     let mut journey = Journey {
         gate,
         live: &live,
@@ -211,15 +90,15 @@ pub async fn converse(
         let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
         journey.calls(&choice);
         let member = roster.member(choice.candidate);
-        let prepared = facts.body(&envelope, &roster, choice.candidate);
+        let prepared = question.body(&roster, choice.candidate);
         let losses = prepared.losses;
         let order = Order {
             body: prepared.body,
             work,
-            stream: facts.stream(),
-            hide_usage: prepared.asked_for_usage && !facts.wants_usage(),
+            stream: question.stream(),
+            hide_usage: prepared.asked_for_usage && !question.wants_usage(),
             hops: routes::hops(gate, headers),
-            wants_usage: facts.wants_usage(),
+            wants_usage: question.wants_usage(),
             wait: journey.wait(&plan, &ask, member),
         };
         match attempt(&mut receipt, order).await {
@@ -258,7 +137,7 @@ struct Journey<'a> {
 impl Journey<'_> {
     /// A plan, and its first choice that a budget remains for, admitted. Both under one lock: what others
     /// learn in between would leave a plan that nothing can be begun of.
-    fn admit(&self, ask: &Ask) -> (Plan, Option<(Choice, route::Ticket)>) {
+    fn admit(&self, ask: &Ask) -> (Plan, Option<(Choice, Ticket)>) {
         let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
         let mut router = self.gate.router();
         let plan = router.plan(now, self.roster, ask, &self.tried, draw);
@@ -386,18 +265,18 @@ impl Journey<'_> {
 
     /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
     fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
-        let mut verdict = plan.verdict(&self.tried);
-        if let Verdict::Unservable { feature } = &mut verdict {
+        let mut told = plan.verdict(&self.tried);
+        if let Verdict::Unservable { feature } = &mut told {
             // The name may be a provider's word.
             *feature = self.live.redact(feature);
         }
-        if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&verdict, last_answer) {
+        if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&told, last_answer) {
             return self.give_back(Some(answer));
         }
-        let off = switched_off(&self.roster.pool, &ask.target);
-        let refusal = match (&verdict, off) {
-            (Verdict::NoProviders, Some(why)) => no_providers(&why),
-            _ => refusal(verdict, self.gate.clock.now(), self.line.attempts),
+        let off = verdict::switched_off(&self.roster.pool, &ask.target);
+        let refusal = match (&told, off) {
+            (Verdict::NoProviders, Some(why)) => verdict::no_providers(&why),
+            _ => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
         self.line.provider = None;
         self.line.model = None;
@@ -406,79 +285,6 @@ impl Journey<'_> {
         mark(&mut answer, self.line.attempts, None, None);
         answer
     }
-}
-
-/// The words for each way in which nobody could serve a request.
-fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
-    let wait = |at: Option<Millis>| at.map(|at| now.until(at));
-    match verdict {
-        Verdict::RateLimited { retry_at } => Refusal::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "All providers exhausted: every quota that could serve this request is used up for now",
-        )
-        .code("rate_limit_exceeded")
-        .retry_after(wait(retry_at)),
-        Verdict::Unavailable { retry_at } => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("All providers exhausted: {attempts} calls were made and none brought an answer (`hr status` says why)"),
-        )
-        .code("all_providers_exhausted")
-        .retry_after(wait(retry_at)),
-        Verdict::NoProviders => {
-            no_providers("no provider is set up for this (`hr auth add PROVIDER` adds one)")
-        }
-        Verdict::TooLarge => Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "the request is larger than the context window of every model in the pool",
-        )
-        .code("context_length_exceeded")
-        .param("messages"),
-        Verdict::Unservable { feature } => Refusal::new(
-            StatusCode::BAD_REQUEST,
-            format!("no model in the pool supports what the request needs: {feature}"),
-        )
-        .code("unsupported_by_pool"),
-    }
-}
-
-fn no_providers(why: &str) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("All providers exhausted: {why}"))
-        .code("no_providers")
-        .final_for_now()
-}
-
-/// Why those who have a key and could be meant are not called; nothing when there are none.
-fn switched_off(pool: &Pool, target: &Target) -> Option<String> {
-    let is_meant = |member: &&Member| match target {
-        Target::Pin { provider, .. } => *provider == member.provider.id,
-        _ => true,
-    };
-    let why =
-        |member: &Member| Some(format!("`{}` is not called: {}", member.provider.id, member.off.as_ref()?));
-    let reasons: Vec<String> = pool.members.iter().filter(is_meant).filter_map(why).collect();
-    (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
-fn unknown_model(model: &str) -> Refusal {
-    let shown: String = model.chars().take(100).collect();
-    Refusal::new(
-        StatusCode::NOT_FOUND,
-        format!("the model `{shown}` is not known here (STRICT_MODELS is on; GET /v1/models lists what is)"),
-    )
-    .code("model_not_found")
-    .param("model")
-}
-
-fn not_called(model: &str) -> Refusal {
-    let shown: String = model.chars().take(100).collect();
-    Refusal::new(
-        StatusCode::NOT_FOUND,
-        format!(
-            "the model `{shown}` is not called here: the settings exclude it, or too many others were named"
-        ),
-    )
-    .code("model_not_found")
-    .param("model")
 }
 
 fn endpoint(work: Work) -> &'static str {

@@ -1,10 +1,11 @@
 //! The gateway: callers come in, candidates are tried, one answer goes out.
 //!
 //! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
-//! [`routes`] is every URL, [`caller`] who may come in, [`intake`] the body, [`attempt`] one call to one
-//! candidate, [`receipt`] its settling, [`reply`] what is past the commit point, [`answer`] every answer
-//! of our own, [`status`] and [`models`] the small GET endpoints. Nothing here decides whom to try: that
-//! is [`hr_core::route`].
+//! [`lifecycle`] runs it as a process, [`routes`] is every URL, [`caller`] who may come in, [`intake`] the
+//! body, [`question`] what it asks, [`attempt`] one call to one candidate, [`receipt`] its settling,
+//! [`reply`] what is past the commit point, [`verdict`] the words when nobody served, [`answer`] every
+//! answer of our own, [`status`] and [`models`] the small GET endpoints. Nothing here decides whom to try:
+//! that is [`hr_core::route`].
 
 pub mod answer;
 pub mod attempt;
@@ -14,11 +15,13 @@ pub mod converse;
 pub mod intake;
 pub mod lifecycle;
 pub mod models;
+pub mod question;
 pub mod receipt;
 pub mod reply;
 pub mod routes;
 pub mod server;
 pub mod status;
+pub mod verdict;
 
 use std::sync::Arc;
 

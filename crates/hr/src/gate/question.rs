@@ -1,0 +1,149 @@
+//! What a caller asks, in the shape of its endpoint: the facts for routing, and the body for a candidate.
+
+use bytes::Bytes;
+use hr_core::catalog::Quirks;
+use hr_core::pool::{Member, Pool, PoolModel};
+use hr_core::route::{self, Ask, Candidate, Profile, Roster, Target, Work};
+use hr_wire::envelope::Envelope;
+use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing, Prepared};
+use http::HeaderMap;
+
+use super::Live;
+use super::answer::Refusal;
+use super::verdict::unknown_model;
+
+/// The preference of the caller.
+const PROFILE: &str = "x-hermes-profile";
+
+/// A request as it came, and what was found in it.
+pub struct Question {
+    envelope: Envelope,
+    facts: Facts,
+}
+
+/// What was found, in the shape of its endpoint.
+enum Facts {
+    Chat(ChatFacts),
+    Embed(EmbedFacts),
+}
+
+impl Question {
+    /// Checks a body and finds its facts.
+    ///
+    /// # Errors
+    /// A refusal that points at what is wrong.
+    pub fn read(body: Bytes, work: Work) -> Result<Self, Refusal> {
+        Ok(match work {
+            Work::Chat => {
+                let (envelope, facts) = openai_chat::read_chat(body)?;
+                Self { envelope, facts: Facts::Chat(facts) }
+            }
+            Work::Embed => {
+                let envelope = Envelope::read(body)?;
+                let facts = openai_chat::read_embeddings(&envelope)?;
+                Self { envelope, facts: Facts::Embed(facts) }
+            }
+        })
+    }
+
+    /// What routing may look at.
+    ///
+    /// # Errors
+    /// 404 for a model that nobody knows, where names are strict.
+    pub fn ask(&self, headers: &HeaderMap, live: &Live) -> Result<Ask, Refusal> {
+        let profile = headers.get(PROFILE).and_then(|value| value.to_str().ok());
+        match &self.facts {
+            Facts::Chat(facts) => {
+                let (target, profile) = route::target(&facts.model, profile, &live.roster.pool)
+                    .map_err(|_| unknown_model(&facts.model))?;
+                Ok(Ask {
+                    target,
+                    profile,
+                    work: Work::Chat,
+                    prompt_tokens: facts.prompt_tokens,
+                    max_output: facts.max_output,
+                    difficulty: facts.difficulty,
+                    tools: facts.tools,
+                    vision: facts.vision,
+                    structured: facts.structured,
+                    effort: facts.effort,
+                    stream: facts.stream,
+                    params: facts.params.clone(),
+                })
+            }
+            Facts::Embed(facts) => Ok(Ask {
+                target: embed_target(&facts.model, &live.roster.pool),
+                work: Work::Embed,
+                prompt_tokens: facts.prompt_tokens,
+                params: facts.params.clone(),
+                ..Ask::default()
+            }),
+        }
+    }
+
+    /// Whether the caller asked for the usage in a stream.
+    pub fn wants_usage(&self) -> bool {
+        matches!(&self.facts, Facts::Chat(facts) if facts.include_usage)
+    }
+
+    /// The `model` as the caller wrote it.
+    pub fn model(&self) -> &str {
+        match &self.facts {
+            Facts::Chat(facts) => &facts.model,
+            Facts::Embed(facts) => &facts.model,
+        }
+    }
+
+    /// Whether a stream is wanted.
+    pub fn stream(&self) -> bool {
+        matches!(&self.facts, Facts::Chat(facts) if facts.stream)
+    }
+
+    /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
+    pub fn body(&self, roster: &Roster, candidate: Candidate) -> Prepared {
+        let (member, model) = (roster.member(candidate), roster.model_id(candidate));
+        let quirks: &Quirks = &member.provider.quirks;
+        match &self.facts {
+            Facts::Embed(_) => {
+                let body = openai_chat::prepare_embeddings(&self.envelope, model, quirks);
+                Prepared { body, asked_for_usage: false, losses: Vec::new() }
+            }
+            Facts::Chat(facts) => {
+                let known = member.models.get(candidate.model);
+                openai_chat::prepare(
+                    &self.envelope,
+                    &Outgoing {
+                        model,
+                        quirks,
+                        stream: facts.stream,
+                        caller_wants_usage: facts.include_usage,
+                        max_output_cap: output_cap(member, known),
+                        reasoning_reserve: match known.and_then(|known| known.reasoning) {
+                            Some(true) => roster.pool.rules.reasoning_reserve,
+                            _ => 0,
+                        },
+                    },
+                )
+            }
+        }
+    }
+}
+
+/// Vectors of two models do not compare, so an embedding model that is asked for by name is kept to. Any
+/// other name leaves the choice to the router, as the original does.
+fn embed_target(model: &str, pool: &Pool) -> Target {
+    let embeds = |id: &str| pool.members.iter().any(|member| member.embed_model.as_deref() == Some(id));
+    match route::target(model, None, pool) {
+        Ok((Target::Prefer(id), _)) if embeds(&id) => Target::Prefer(id),
+        Ok((Target::Pin { provider, model }, _)) if embeds(&model) => Target::Pin { provider, model },
+        Ok(_) | Err(_) => Target::Profile(Profile::Balanced),
+    }
+}
+
+/// The most output that may be asked for: the user's bound and the model's own.
+fn output_cap(member: &Member, model: Option<&PoolModel>) -> Option<u64> {
+    match (member.max_output_tokens, model.and_then(|model| model.max_output)) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

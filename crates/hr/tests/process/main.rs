@@ -8,3 +8,4 @@ mod router;
 mod many;
 mod reload;
 mod signals;
+mod tls;

@@ -25,6 +25,15 @@ pub struct Router {
 impl Router {
     /// Starts a router whose `.env` has these lines and whose `providers.d` has these files.
     pub async fn start(settings: &str, providers: &[(&str, String)]) -> Self {
+        Self::start_in(&[], settings, providers).await
+    }
+
+    /// The same with these variables in its environment, which is empty otherwise.
+    pub async fn start_in(
+        environment: &[(&str, &str)],
+        settings: &str,
+        providers: &[(&str, String)],
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         // It takes a free port itself: one that is only looked up may be somebody else's a moment later.
         let env = format!("PROXY_API_KEYS={KEY}\nPORT=0\n{settings}\n");
@@ -36,6 +45,7 @@ impl Router {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hr"))
             .arg("start")
             .env_clear()
+            .envs(environment.iter().copied())
             .env("HR_HOME", folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(folder.path())

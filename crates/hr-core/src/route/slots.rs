@@ -67,13 +67,7 @@ impl Roster {
     }
 
     pub(super) fn address(&self, candidate: Candidate) -> Address {
-        let slots = &self.slots[candidate.member];
-        Address {
-            provider: slots.provider,
-            key: slots.keys[candidate.key],
-            owner: slots.owners[candidate.key],
-            model: slots.model(candidate.model),
-        }
+        self.slots[candidate.member].address(candidate.key, candidate.model)
     }
 }
 
@@ -91,6 +85,16 @@ impl MemberSlots {
     /// The slot of a model by its index in the member, or of the embedding model.
     pub(super) fn model(&self, index: usize) -> usize {
         self.models.get(index).copied().unwrap_or(self.embed)
+    }
+
+    /// Where the state of a key with a model is, by their indices in the member.
+    pub(super) fn address(&self, key: usize, model: usize) -> Address {
+        Address {
+            provider: self.provider,
+            key: self.keys[key],
+            owner: self.owners[key],
+            model: self.model(model),
+        }
     }
 }
 

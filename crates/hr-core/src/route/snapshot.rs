@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::breaker::BreakerPhase;
-use super::gate::key_rest;
+use super::gate::{key_rest, resting};
 use super::slots::{Average, KeySlot, MemberSlots, ProviderSlot, Roster, Slots};
 use crate::failure::FailureKind;
 use crate::pool::Member;
@@ -15,7 +15,8 @@ use crate::time::Millis;
 pub struct MemberState {
     /// The provider's id.
     pub provider: String,
-    /// Until when the whole provider rests.
+    /// Until when nobody of it can be called: the provider rests, or each of its keys with each model that the
+    /// pool offers.
     pub cooling_until: Option<Millis>,
     /// Why it rests.
     pub because: Option<FailureKind>,
@@ -84,7 +85,7 @@ pub(super) fn snapshot(now: Millis, slots: &Slots, roster: &Roster) -> Vec<Membe
 }
 
 fn member_state(now: Millis, member: &Member, own: &MemberSlots, provider: &ProviderSlot) -> MemberState {
-    let rest = provider.cooldown.active(now);
+    let rest = member_rest(now, member, own, provider);
     MemberState {
         provider: provider.id.clone(),
         cooling_until: rest.map(|(until, _)| until),
@@ -102,6 +103,26 @@ fn member_state(now: Millis, member: &Member, own: &MemberSlots, provider: &Prov
     }
 }
 
+/// The models that the pool offers to whoever names none of them; where there are none, all.
+fn offered(member: &Member) -> impl Iterator<Item = usize> + Clone {
+    let all_by_request = member.models.iter().all(|model| model.by_request);
+    let models = member.models.iter().enumerate();
+    models.filter(move |(_, model)| all_by_request || !model.by_request).map(|(index, _)| index)
+}
+
+/// The first end of the rests when every key rests with every model that is offered.
+fn member_rest(
+    now: Millis,
+    member: &Member,
+    own: &MemberSlots,
+    provider: &ProviderSlot,
+) -> Option<(Millis, FailureKind)> {
+    let candidates = (0..own.keys.len()).flat_map(|key| offered(member).map(move |model| (key, model)));
+    let rests: Option<Vec<_>> =
+        candidates.map(|(key, model)| resting(now, provider, &own.address(key, model))).collect();
+    rests?.into_iter().min_by_key(|(until, _)| *until)
+}
+
 fn key_state(
     now: Millis,
     member: &Member,
@@ -110,7 +131,7 @@ fn key_state(
     index: usize,
 ) -> KeyState {
     let key = &provider.keys[own.keys[index]];
-    let models = (0..member.models.len()).map(|model| own.model(model));
+    let models = offered(member).map(|model| own.model(model));
     let rest = key_rest(now, provider, own, index).or_else(|| every_pair_rest(now, key, models));
     KeyState {
         id: key.id.clone(),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hr_core::failure::FailureKind;
+use hr_core::pool::PoolModel;
 use hr_core::route::{BreakerPhase, Effect, Gate, Outcome};
 
-use crate::world::{World, ask, because, failure, one_provider, success, two_providers};
+use crate::world::{World, ask, because, failure, member, model, one_provider, pool, success, two_providers};
 
 /// Fails the provider `a` until its breaker opens.
 fn open_breaker(world: &mut World) {
@@ -139,4 +140,28 @@ fn the_snapshot_counts_and_tells_who_rests() {
     let shown = serde_json::to_value(state).unwrap();
     assert_eq!(shown["breaker"]["state"], "closed");
     assert_eq!(shown["keys"][1]["because"], "quota_spent");
+}
+
+#[test]
+fn a_member_rests_when_each_key_rests_with_each_model_on_offer() {
+    let by_request = PoolModel { by_request: true, ..model("named", 3) };
+    let mut world = World::new(pool(vec![member("a", vec![model("m", 3), model("n", 3), by_request], 2)]));
+    let rests = |world: &World| {
+        let state = world.snapshot().remove(0);
+        let keys = state.keys.iter().map(|key| key.cooling_until.is_some()).collect::<Vec<_>>();
+        (keys, state.cooling_until.map(|until| world.now.until(until).as_secs()), state.because)
+    };
+    let limit = |world: &mut World, name: &str, seconds: u64| {
+        let choice = world.choice(name);
+        world.fail(&choice, because(FailureKind::RateLimited, seconds));
+    };
+    limit(&mut world, "a/m/0", 50);
+    assert_eq!(rests(&world), (vec![false, false], None, None));
+    limit(&mut world, "a/n/0", 40);
+    assert_eq!(rests(&world), (vec![true, false], None, None), "the model by request does not count");
+    let choice = world.choice("a/m/1");
+    world.fail(&choice, failure(FailureKind::BadKey));
+    assert_eq!(rests(&world), (vec![true, true], Some(40), Some(FailureKind::RateLimited)));
+    world.wait(40);
+    assert_eq!(rests(&world), (vec![false, true], None, None));
 }

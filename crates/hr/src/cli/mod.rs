@@ -22,7 +22,7 @@ mod status;
 mod stop;
 mod table;
 mod talk;
-mod words;
+pub mod words;
 
 use std::process::ExitCode;
 

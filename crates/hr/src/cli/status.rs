@@ -141,13 +141,22 @@ struct Row {
 fn row(name: &str, provider: &Value) -> Row {
     let number = |pointer: &str| provider.pointer(pointer).and_then(Value::as_f64);
     let is = |pointer: &str| provider.pointer(pointer).and_then(Value::as_bool);
+    let rest = provider["because"].as_str().map(|because| {
+        let wait = provider["cooling_for_s"].as_u64().unwrap_or(0);
+        format!("{}, {}", because.replace('_', " "), words::span(wait))
+    });
     let health = if let Some(why) = provider["off"].as_str() {
         Cell::painted(why, Paint::doubtful)
     } else if is("/breaker/open") == Some(true) {
         let wait = number("/breaker/opens_in_s").unwrap_or(0.0);
         Cell::painted(format!("breaker open ({wait:.0} s)"), Paint::bad)
     } else if is("/available") == Some(false) {
-        Cell::painted("unavailable", Paint::bad)
+        Cell::painted(
+            rest.map_or_else(|| "unavailable".into(), |rest| format!("unavailable ({rest})")),
+            Paint::bad,
+        )
+    } else if let Some(rest) = rest {
+        Cell::painted(format!("resting ({rest})"), Paint::doubtful)
     } else if let Some(rate) = number("/stats/error_rate").filter(|rate| *rate >= DEGRADED_RATE) {
         Cell::painted(format!("degraded ({:.0} % errors)", rate * 100.0), Paint::doubtful)
     } else {
@@ -226,18 +235,28 @@ mod tests {
                 "beta": { "rating": 2, "keys": ready, "available": true, "stats": { "error_rate": 0.25 } },
                 "gone": { "rating": 2, "keys": ready, "off": "ended on 2026-01-01" },
                 "bare": { "keys": [], "available": false },
+                "full": {
+                    "rating": 3, "available": true, "because": "rate_limited", "cooling_for_s": 7,
+                    "keys": [{ "status": "cooling" }], "stats": { "error_rate": 1.0 },
+                },
+                "lost": {
+                    "rating": 3, "available": false, "because": "bad_key", "cooling_for_s": 600,
+                    "keys": [{ "status": "cooling" }],
+                },
             },
             "rotation": { "mode": "sequential" },
             "circuit_breaker": { "window": 8, "min_samples": 4, "error_rate": 0.5, "cooldown_s": 60.0 },
         });
         assert_eq!(
             table(&status),
-            "Provider  Rating  Health                  Keys           Latency\n\
-             zeta      1       ok                      1 ready        12 ms\n\
-             alpha     2       breaker open (42 s)     2 (1 cooling)\n\
-             beta      2       degraded (25 % errors)  1 ready\n\
-             gone      2       ended on 2026-01-01     1 ready\n\
-             bare              unavailable             no keys\n\
+            "Provider  Rating  Health                         Keys           Latency\n\
+             zeta      1       ok                             1 ready        12 ms\n\
+             alpha     2       breaker open (42 s)            2 (1 cooling)\n\
+             beta      2       degraded (25 % errors)         1 ready\n\
+             gone      2       ended on 2026-01-01            1 ready\n\
+             full      3       resting (rate limited, 7 s)    1 (1 cooling)\n\
+             lost      3       unavailable (bad key, 10 min)  1 (1 cooling)\n\
+             bare              unavailable                    no keys\n\
              \n\
              Rotation: sequential\n\
              Breaker: opens at 50 % failures of the last 8, with 4 at least, for 60 s\n"

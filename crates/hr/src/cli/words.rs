@@ -37,3 +37,22 @@ pub fn spend(class: SpendClass) -> &'static str {
         SpendClass::Paid => "paid",
     }
 }
+
+/// A span of time in the unit that suits it.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_unit_that_suits_them() {
+        assert_eq!([2, 119, 600, 3598, 86_400].map(span), ["2 s", "119 s", "10 min", "60 min", "24 h"]);
+    }
+}

@@ -9,7 +9,7 @@ use super::scene::{Actor, Seen};
 use super::tally::{Connection, Tally};
 use super::visitor::Visit;
 use crate::cli::paint::Paint;
-use crate::cli::print;
+use crate::cli::{print, words};
 
 /// Writes to standard output, or stays silent where only the sums are wanted.
 pub struct Screen {
@@ -74,7 +74,7 @@ impl Screen {
     /// Who began to rest, and who is back.
     pub fn changes(&self, before: &Rests, after: &Rests) -> anyhow::Result<()> {
         for (who, rest) in after.begun_since(before) {
-            let line = format!("       {who} rests for {}: {}", span(rest.seconds), rest.because);
+            let line = format!("       {who} rests for {}: {}", words::span(rest.seconds), rest.because);
             self.out(&format!("{}\n", self.paint.note(&line)))?;
         }
         for who in after.ended_since(before) {
@@ -150,27 +150,8 @@ fn became(call: &Call) -> String {
         (None, ..) => "was silent".to_owned(),
         (Some(200), ..) => "sent no answer".to_owned(),
         (Some(status), _, Some(wait)) => {
-            format!("said {status}, wait {}", span(wait.as_secs_f64().ceil() as u64))
+            format!("said {status}, wait {}", words::span(wait.as_secs_f64().ceil() as u64))
         }
         (Some(status), ..) => format!("said {status}"),
-    }
-}
-
-/// A span in the unit that suits it.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds.div_ceil(60)),
-        _ => format!("{} h", seconds.div_ceil(3600)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_have_the_unit_that_suits_them() {
-        assert_eq!([2, 119, 600, 3598, 86_400].map(span), ["2 s", "119 s", "10 min", "60 min", "24 h"]);
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /v1/status`, `GET /health` and `GET /`: how the router is. The key sets are the original product's,
 //! with ours added.
 
+use hr_core::failure::FailureKind;
 use hr_core::pool::{Member, PoolModel};
 use hr_core::route::{BreakerPhase, MemberState};
 use hr_core::time::Millis;
@@ -126,17 +127,39 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
             "recent_health_fails": state.breaker.recent_failures,
         },
         "tokens": gate.metrics.tokens_of(&member.provider.id),
-        "available": member.off.is_none() && !member.keys.is_empty() && primary.is_some(),
+        "available": primary.is_some() && available(member, state),
+        "cooling_for_s": wait(state.cooling_until),
+        "because": state.because,
         "model": primary.map(|model| &model.id),
         "models": member.models.iter().filter(|m| !m.by_request).map(|m| &m.id).collect::<Vec<_>>(),
         "rating": primary.map(|model| model.rating),
+        "latency_ms": primary.and(state.models.first()).and_then(|model| model.first_byte_ms),
         "supports_tools": primary.and_then(|model| model.tools),
+        "tools_confirmed": primary.is_some_and(|model| model.tools.is_some()),
         "reasoning": primary.and_then(|model| model.reasoning),
         "embed_model": member.embed_model,
         "skip_if_tokens_over": member.skip_tokens_over.unwrap_or(0),
         "max_output_tokens": member.max_output_tokens.unwrap_or(0),
         "model_caps": caps,
     })
+}
+
+/// Whether it can be called, now or once a quota is back: nothing is wrong with it that its owner has to mend.
+fn available(member: &Member, state: &MemberState) -> bool {
+    use FailureKind as K;
+    let well = !matches!(
+        state.because,
+        Some(
+            K::BadKey
+                | K::NoMoney
+                | K::ModelForbidden
+                | K::ModelMissing
+                | K::ModelGone
+                | K::ProviderGone
+                | K::Loop
+        )
+    );
+    member.off.is_none() && !member.keys.is_empty() && well
 }
 
 fn capabilities(model: &PoolModel) -> Value {
@@ -148,6 +171,7 @@ fn capabilities(model: &PoolModel) -> Value {
         "context": model.context,
         "max_output": model.max_output,
         "supports_tools": model.tools,
+        "tools_confirmed": model.tools.is_some(),
         "supports_vision": model.vision,
         "reasoning": model.reasoning,
     })

@@ -18,12 +18,19 @@ pub fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
         )
         .code("rate_limit_exceeded")
         .retry_after(wait(retry_at)),
-        Verdict::Unavailable { retry_at } => Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("All providers exhausted: {attempts} calls were made and none brought an answer (`hr status` says why)"),
-        )
-        .code("all_providers_exhausted")
-        .retry_after(wait(retry_at)),
+        Verdict::Unavailable { retry_at } => {
+            let calls = match attempts {
+                0 => "all who could serve this rest".to_owned(),
+                1 => "the one call that was made brought no answer".to_owned(),
+                calls => format!("{calls} calls were made and none brought an answer"),
+            };
+            Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("All providers exhausted: {calls} (`hr status` says why)"),
+            )
+            .code("all_providers_exhausted")
+            .retry_after(wait(retry_at))
+        }
         Verdict::NoProviders => {
             no_providers("no provider is set up for this (`hr auth add PROVIDER` adds one)")
         }

@@ -11,3 +11,4 @@ mod odd;
 mod secrets;
 mod serving;
 mod soak;
+mod status;

@@ -120,8 +120,15 @@ fn ask(provider: &Provider) -> anyhow::Result<Vec<Secret>> {
     }
     let mut keys = Vec::new();
     loop {
-        let text = rpassword::prompt_password(format!("Key for {} (not shown): ", provider.id))
-            .context("could not read the key from the terminal")?;
+        let text = match rpassword::prompt_password(format!("Key for {} (not shown): ", provider.id)) {
+            Ok(text) => text,
+            // Ctrl-D: there are no more, and what was entered before counts.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                print::say("");
+                return Ok(keys);
+            }
+            Err(error) => return Err(error).context("could not read the key from the terminal"),
+        };
         let found = split(&text);
         if found.is_empty() {
             print::say("warning: nothing was entered, so nothing is added");

@@ -149,7 +149,7 @@ impl Page<'_> {
                 format!("{name} must be an object")
             };
             let problem = Problem::new(self.file, reason).at(self.line(part, error.line().max(1)));
-            problem.hint("mend it, or put the last good copy in its place")
+            problem.hint(format!("mend it, or put the last good copy in its place: `{}.bak`", self.file))
         })
     }
 

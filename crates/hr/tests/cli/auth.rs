@@ -147,6 +147,10 @@ fn a_corrupt_file_is_named_and_left_alone() {
         }
         assert_eq!(scene.read("auth.json"), corrupt);
     }
+    let scene = Scene::new();
+    scene.write("auth.json", "{\"providers\": {");
+    let copy = scene.path("auth.json.bak").display().to_string();
+    scene.run("auth list").refused(&[&format!("put the last good copy in its place: `{copy}`")]);
 }
 
 #[test]

@@ -188,7 +188,8 @@ fn header_variables(page: &mut String, catalog: &Catalog) {
     for provider in &catalog.providers {
         for (header, (variable, default)) in &provider.header_vars {
             any = true;
-            let cells = [variable, header, &provider.id, default].map(|cell| format!("`{cell}`"));
+            let cell = |text: &String| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") };
+            let cells = [variable, header, &provider.id, default].map(cell);
             row(&mut table, &cells.each_ref().map(String::as_str));
         }
     }

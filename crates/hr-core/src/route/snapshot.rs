@@ -85,7 +85,8 @@ pub(super) fn snapshot(now: Millis, slots: &Slots, roster: &Roster) -> Vec<Membe
 }
 
 fn member_state(now: Millis, member: &Member, own: &MemberSlots, provider: &ProviderSlot) -> MemberState {
-    let rest = member_rest(now, member, own, provider);
+    let candidates = (0..own.keys.len()).flat_map(|key| offered(member).map(move |model| (key, model)));
+    let rest = every_rest(now, own, provider, candidates);
     MemberState {
         provider: provider.id.clone(),
         cooling_until: rest.map(|(until, _)| until),
@@ -110,14 +111,13 @@ fn offered(member: &Member) -> impl Iterator<Item = usize> + Clone {
     models.filter(move |(_, model)| all_by_request || !model.by_request).map(|(index, _)| index)
 }
 
-/// The first end of the rests when every key rests with every model that is offered.
-fn member_rest(
+/// The first end of the rests of these keys and models, when each of them rests.
+fn every_rest(
     now: Millis,
-    member: &Member,
     own: &MemberSlots,
     provider: &ProviderSlot,
+    candidates: impl Iterator<Item = (usize, usize)>,
 ) -> Option<(Millis, FailureKind)> {
-    let candidates = (0..own.keys.len()).flat_map(|key| offered(member).map(move |model| (key, model)));
     let rests: Option<Vec<_>> =
         candidates.map(|(key, model)| resting(now, provider, &own.address(key, model))).collect();
     rests?.into_iter().min_by_key(|(until, _)| *until)
@@ -155,7 +155,8 @@ fn every_pair_rest(
 
 fn model_state(now: Millis, own: &MemberSlots, provider: &ProviderSlot, index: usize) -> ModelState {
     let model = &provider.models[own.model(index)];
-    let rest = model.cooldown.active(now);
+    let candidates = (0..own.keys.len()).map(|key| (key, index));
+    let rest = model.cooldown.active(now).or_else(|| every_rest(now, own, provider, candidates));
     ModelState {
         id: model.id.clone(),
         cooling_until: rest.map(|(until, _)| until),

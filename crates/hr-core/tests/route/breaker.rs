@@ -158,10 +158,14 @@ fn a_member_rests_when_each_key_rests_with_each_model_on_offer() {
     limit(&mut world, "a/m/0", 50);
     assert_eq!(rests(&world), (vec![false, false], None, None));
     limit(&mut world, "a/n/0", 40);
+    assert_eq!(world.snapshot()[0].models[0].cooling_until, None, "the other key has it");
     assert_eq!(rests(&world), (vec![true, false], None, None), "the model by request does not count");
     let choice = world.choice("a/m/1");
     world.fail(&choice, failure(FailureKind::BadKey));
     assert_eq!(rests(&world), (vec![true, true], Some(40), Some(FailureKind::RateLimited)));
+    let models = &world.snapshot()[0].models;
+    let waits = models.iter().map(|model| model.cooling_until.map(|until| world.now.until(until).as_secs()));
+    assert_eq!(waits.collect::<Vec<_>>(), [Some(50), Some(40), None]);
     world.wait(40);
     assert_eq!(rests(&world), (vec![false, true], None, None));
 }

@@ -90,5 +90,6 @@ async fn what_only_its_owner_can_mend_makes_it_unavailable_and_says_why() {
         }
         let alpha = alpha(&house).await;
         assert_eq!((&alpha["available"], &alpha["because"]), (&false.into(), &because.into()), "{alpha}");
+        assert_eq!(alpha["model_caps"][0]["because"], because, "{alpha}");
     }
 }

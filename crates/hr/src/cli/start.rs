@@ -104,17 +104,15 @@ fn first_access_key(desk: &Desk, loaded: &Loaded) -> anyhow::Result<()> {
     }
     let key = access_key::make_first(&desk.home)?;
     let path = loaded.env_path.display();
+    let words = format!("Access key for your clients, shown this once: {}", key.expose());
+    // Only where a person looks: with the log in a file, that may still be standard output.
     if io::stderr().is_terminal() {
-        show(&key);
+        print::say(&format!("\n{words}\n"));
+    } else if io::stdout().is_terminal() {
+        print::out(&format!("\n{words}\n"))?;
     }
     tracing::info!(file = %path, "an access key was made; `hr config show --reveal` prints it");
     Ok(())
-}
-
-fn show(key: &Secret) {
-    print::say("");
-    print::say(&format!("Access key for your clients, shown this once: {}", key.expose()));
-    print::say("");
 }
 
 /// A listening socket that was handed to this process.

@@ -22,8 +22,8 @@ use super::routes;
 const MAX_CONNECTIONS: u32 = 16 * 1024;
 /// How long a caller may take to send the head of a request; also how long an idle connection is kept.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(75);
-/// The most bytes of a request's head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The most bytes of a request's head, and of what is read of its body at a time.
+const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// How long an open connection may still bring a request after the stop: one that was on its way already would
 /// otherwise meet a closed door.
 const LAST_REQUEST: Duration = Duration::from_millis(250);

@@ -132,7 +132,7 @@ impl Envelope {
     /// alone is stepped over.
     pub fn read_with(body: Bytes, visit: impl FnMut(&str, &mut Cursor<'_>)) -> Result<Self, BadRequest> {
         let body = if body.starts_with(b"\xEF\xBB\xBF") { body.slice(3..) } else { body };
-        let text = std::str::from_utf8(&body).map_err(|error| {
+        let text = simdutf8::compat::from_utf8(&body).map_err(|error| {
             BadRequest::new(format!(
                 "the request body is not UTF-8: byte {} is not text",
                 error.valid_up_to()

@@ -88,7 +88,8 @@ async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::
     let service = service_fn(move |request| {
         let (gate, last) = (Arc::clone(&gate), last.clone());
         async move {
-            let mut answer = routes::answer(gate, request).await;
+            // Boxed: the room that a request needs until it is answered is given back while it streams.
+            let mut answer = Box::pin(routes::answer(gate, request)).await;
             if *last.borrow() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

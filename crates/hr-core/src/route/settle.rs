@@ -211,10 +211,10 @@ impl Settlement<'_> {
         let (now, begun) = (self.now, self.ticket.begun);
         let cooldown = self.cooldown(scope);
         let was = cooldown.active(now);
-        let until = cooldown.strike(now, begun, failure.kind, rule, failure.retry_after);
-        if was.is_none_or(|(before, _)| before < until) {
+        cooldown.strike(now, begun, failure.kind, rule, failure.retry_after);
+        let is = cooldown.active(now);
+        if let Some((until, because)) = is.filter(|_| is != was) {
             let (provider, model, key) = self.names(scope);
-            let because = failure.kind;
             self.effects.push(Effect::Cooled { scope, provider, model, key, until, because });
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hr_core::failure::{FailureKind, Scope};
-use hr_core::route::{BreakerPhase, Effect, Gate, Next};
+use hr_core::route::{BreakerPhase, Effect, Gate, Next, Outcome};
 use hr_core::secret::KeyId;
 
 use crate::world::{
@@ -221,4 +221,19 @@ fn recovery_is_told() {
     let choice = world.first(&ask());
     let settled = world.run(&choice, success(10));
     assert!(matches!(&settled.effects[..], [Effect::Recovered { scope: Scope::KeyModel, .. }]));
+}
+
+#[test]
+fn another_reason_for_the_same_rest_is_told() {
+    let mut world = one_provider(2);
+    let (first, second) = (world.choice("a/m/0"), world.choice("a/m/1"));
+    let under_way = world.begin(&second).unwrap();
+    world.fail(&first, failure(FailureKind::Loop));
+    // Both rests last an hour: the later reason counts, and survives the reload that forgives the first.
+    let settled = world.settle(under_way, Outcome::Failure(scoped(FailureKind::NoMoney, Scope::Provider)));
+    let told = |effect: &Effect| matches!(effect, Effect::Cooled { because: FailureKind::NoMoney, .. });
+    assert!(settled.effects.iter().any(told), "{:?}", settled.effects);
+    let pool = world.roster.pool.clone();
+    world.reload(pool);
+    assert!(world.order(&ask()).is_empty());
 }

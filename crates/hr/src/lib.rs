@@ -2,6 +2,9 @@
 //! `hr-wire`. Rooms: [`cli`] (commands and words for people), [`files`] (what a user keeps), [`gate`] (callers
 //! and their requests), [`upstream`] (the way to the providers), [`watch`] (what happened, for operators).
 
+// A program's documentation is for those who work on it: it names its private rooms, too.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod cli;
 pub mod demo;
 pub mod files;

@@ -1,6 +1,6 @@
 //! The command line. One command a file; its doc comment is its help, and teaches with examples.
 //!
-//! [`report`] is how an error looks, [`print`], [`paint`] and [`table`] how anything looks, [`talk`] asks a router
+//! [`report`] is how an error looks, [`mod@print`], [`paint`] and [`table`] how anything looks, [`talk`] asks a router
 //! that runs. Commands work on the files and never need a running router; what they change is in force there
 //! at once, because it watches the same files.
 

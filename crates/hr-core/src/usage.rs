@@ -11,6 +11,8 @@ pub struct Usage {
     pub output: Option<u64>,
     /// Tokens of the prompt that came from the provider's cache; part of `input`.
     pub cached: Option<u64>,
+    /// Tokens of the prompt that were written to the provider's cache; part of `input`.
+    pub cache_write: Option<u64>,
     /// Tokens spent on reasoning; part of `output`.
     pub reasoning: Option<u64>,
 }

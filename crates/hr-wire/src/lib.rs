@@ -9,15 +9,21 @@
 //! | [`envelope`] | a request body as bytes with an index of its top-level keys, and edits of it |
 //! | [`sse`] | server-sent events: decoder and encoder |
 //! | [`hub`] | the canonical request, reply, stream event, and what got lost on the way |
-//! | [`dialect`] | the one table of dialects |
+//! | [`facts`] | what routing wants to know of a request |
+//! | [`dialect`] | what every dialect can do, in two halves, and the one table of them |
+//! | [`lane`] | how a reply passes: watched, or translated |
+//! | [`refusal`] | an error before it has a dialect's shape |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
 pub mod dialect;
 pub mod envelope;
+pub mod facts;
 pub mod hub;
 pub mod json;
+pub mod lane;
 pub mod openai_chat;
 mod patch;
+pub mod refusal;
 pub mod sse;
 
 pub use envelope::{BadRequest, Edit, Envelope};

@@ -11,9 +11,10 @@ use hr_core::route::ask::Effort;
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use hr_wire::Envelope;
+use hr_wire::dialect::Outgoing;
 use hr_wire::hub::{Block, Event, FinishKind, Reply, fold};
 use hr_wire::openai_chat::stream::{self, Watch, WatchOptions};
-use hr_wire::openai_chat::{Outgoing, prepare, read_chat, read_whole, reply, request};
+use hr_wire::openai_chat::{prepare, read_chat, read_whole, reply, request};
 use hr_wire::sse;
 
 /// Cases with a whole reply and a stream that say the same.
@@ -116,7 +117,8 @@ fn whole_replies_are_answers() {
         let whole = read_whole(&file(&format!("{case}.reply.json")), &[], Millis(0)).unwrap();
         assert!(whole.finish.is_some() && whole.model.as_deref() == Some("m-1"), "{case}");
     }
-    let details = Usage { input: Some(12), output: Some(7), cached: Some(8), reasoning: Some(3) };
+    let details =
+        Usage { input: Some(12), output: Some(7), cached: Some(8), reasoning: Some(3), ..Usage::default() };
     assert_eq!(read_whole(&file("usage.reply.json"), &[], Millis(0)).unwrap().usage, details);
     assert_eq!(watched(file("usage.stream.txt"), true).0.usage(), details);
 }
@@ -192,26 +194,23 @@ fn a_whole_reply_can_become_a_stream() {
 fn the_blocks_of_a_reply_are_in_order() {
     let reply = reply::decode(&file("calls_without_index.reply.json")).unwrap();
     assert_eq!(reply.finish.unwrap().kind(), FinishKind::ToolCalls);
-    let [Block::Reasoning(reasoning), Block::Text(text), Block::ToolCall { id, .. }, Block::ToolCall { .. }] =
+    let [Block::Reasoning(reasoning), Block::Text(text), Block::ToolCall(call), Block::ToolCall(_)] =
         reply.blocks.as_slice()
     else {
         panic!("{:?}", reply.blocks)
     };
-    assert_eq!((reasoning.as_str(), text.as_str(), id.as_str()), ("Two cities.", "Looking.", "aB3dE6gH9"));
+    assert_eq!(
+        (reasoning.text.as_str(), text.as_str(), call.id.as_str()),
+        ("Two cities.", "Looking.", "aB3dE6gH9")
+    );
 }
 
 #[test]
 fn a_plain_provider_gets_the_callers_bytes() {
     for case in WHOLE {
         let envelope = envelope(case);
-        let outgoing = Outgoing {
-            model: "hermes-router",
-            quirks: &Quirks::default(),
-            stream: false,
-            caller_wants_usage: false,
-            max_output_cap: None,
-            reasoning_reserve: 0,
-        };
+        let quirks = Quirks::default();
+        let outgoing = Outgoing::new("hermes-router", &quirks);
         assert_eq!(prepare(&envelope, &outgoing).body, envelope.bytes(), "{case}");
     }
 }

@@ -5,9 +5,10 @@
 use bytes::Bytes;
 use hr_core::catalog::Quirks;
 use hr_core::usage::Usage;
-use hr_wire::hub::{Block, Event, Finish, Reply, fold, unfold};
+use hr_wire::dialect::Outgoing;
+use hr_wire::hub::{Block, Event, Finish, Reasoning, Reply, ToolCall, fold, unfold};
 use hr_wire::openai_chat::stream::{Decoder, Encoder, Watch, WatchOptions};
-use hr_wire::openai_chat::{Outgoing, prepare, read_chat, reply};
+use hr_wire::openai_chat::{prepare, read_chat, reply};
 use hr_wire::{Edit, Envelope, sse};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -76,10 +77,11 @@ fn text() -> impl Strategy<Value = String> {
 fn block() -> impl Strategy<Value = Block> {
     prop_oneof![
         text().prop_map(Block::Text),
-        text().prop_map(Block::Reasoning),
+        text().prop_map(|text| Block::Reasoning(Reasoning { text, opaque: None })),
         text().prop_map(Block::Refusal),
-        ("[a-z0-9_]{1,9}", "[a-z]{1,6}", "[{}a-z\":é]{0,12}")
-            .prop_map(|(id, name, arguments)| Block::ToolCall { id, name, arguments }),
+        ("[a-z0-9_]{1,9}", "[a-z]{1,6}", "[{}a-z\":é]{0,12}").prop_map(|(id, name, arguments)| {
+            Block::ToolCall(ToolCall { id, name, arguments, ..ToolCall::default() })
+        }),
     ]
 }
 
@@ -95,12 +97,12 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             Block::Reasoning(_) => 0,
             Block::Text(_) => 1,
             Block::Refusal(_) => 2,
-            Block::ToolCall { .. } => 3,
+            Block::ToolCall(_) | Block::Other { .. } => 3,
         };
         blocks.sort_by_key(rank);
         blocks.dedup_by(|next, before| rank(next) < 3 && rank(next) == rank(before));
         for (place, block) in blocks.iter_mut().enumerate() {
-            if let Block::ToolCall { id, .. } = block {
+            if let Block::ToolCall(ToolCall { id, .. }) = block {
                 id.push_str(&place.to_string());
             }
         }
@@ -242,14 +244,8 @@ proptest! {
         let head = format!("{{{space}\"x-unknown\":{extra},\"model\":{space}");
         let tail = format!("{space},\"messages\":[{{\"role\":\"user\",\"content\":{extra},\"odd\":1.0}}]{space}}}\n");
         let (envelope, _facts) = read_chat(Bytes::from(format!("{head}\"hermes-router\"{tail}"))).unwrap();
-        let outgoing = Outgoing {
-            model: &model,
-            quirks: &Quirks::default(),
-            stream: false,
-            caller_wants_usage: false,
-            max_output_cap: Some(100),
-            reasoning_reserve: 10,
-        };
+        let quirks = Quirks::default();
+        let outgoing = Outgoing { max_output_cap: Some(100), reasoning_reserve: 10, ..Outgoing::new(&model, &quirks) };
         prop_assert_eq!(prepare(&envelope, &outgoing).body, format!("{head}\"{model}\"{tail}"));
     }
 

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 use bytes::Bytes;
-use hr_wire::openai_chat::{Refusal, read_chat, read_embeddings};
+use hr_wire::openai_chat::error;
+use hr_wire::openai_chat::{read_chat, read_embeddings};
+use hr_wire::refusal::Refusal;
 use hr_wire::{BadRequest, Envelope};
 
 fn chat(body: &str) -> BadRequest {
@@ -28,7 +30,7 @@ fn said(message: &str) -> String {
 
 fn holds(bad: &BadRequest, param: Option<&str>, body: &str) {
     assert_eq!((bad.status, bad.param.as_deref()), (400, param), "{body}: {bad}");
-    let refusal: serde_json::Value = serde_json::from_slice(&Refusal::from(bad).body()).unwrap();
+    let refusal: serde_json::Value = serde_json::from_slice(&error::body(&Refusal::from(bad))).unwrap();
     assert_eq!(refusal["error"]["type"], "invalid_request_error");
     assert_eq!(refusal["error"]["param"].as_str(), param);
     assert!(!bad.message.ends_with('.') && bad.message.len() > 10, "{bad}");

@@ -5,18 +5,12 @@
 use bytes::Bytes;
 use hr_core::catalog::{QUIRK_FUNCTIONS, Quirks};
 use hr_wire::Envelope;
-use hr_wire::openai_chat::{Outgoing, Prepared, prepare, prepare_embeddings, quirk_exists, quirk_names};
+use hr_wire::dialect::{Outgoing, Prepared};
+use hr_wire::openai_chat::{prepare, prepare_embeddings, quirk_exists, quirk_names};
 use serde_json::{Value, json};
 
 fn outgoing(quirks: &Quirks) -> Outgoing<'_> {
-    Outgoing {
-        model: "up",
-        quirks,
-        stream: false,
-        caller_wants_usage: false,
-        max_output_cap: None,
-        reasoning_reserve: 0,
-    }
+    Outgoing::new("up", quirks)
 }
 
 fn sent(body: &Value, outgoing: &Outgoing<'_>) -> (Value, Prepared) {

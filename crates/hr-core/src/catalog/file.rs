@@ -56,6 +56,8 @@ struct ProviderFile {
     header_vars: BTreeMap<Spanned<String>, HeaderVariable>,
     retired: Option<Retired>,
     unavailable: Option<String>,
+    #[serde(default)]
+    pass_user_agent: Vec<Spanned<String>>,
     first_byte_timeout: Option<Spanned<u64>>,
     skip_tokens_over: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -89,6 +91,8 @@ struct ModelEntry {
     rating: Option<Spanned<u8>>,
     price: Option<Spanned<Price>>,
     spend: Option<SpendClass>,
+    #[serde(default)]
+    quirks: Vec<Spanned<String>>,
     #[serde(default = "yes")]
     default: bool,
     source: Option<String>,
@@ -213,6 +217,11 @@ impl Page<'_> {
             note: entry.note,
             headers: self.headers(entry.headers)?,
             header_vars: self.header_variables(entry.header_vars)?,
+            pass_user_agent: entry
+                .pass_user_agent
+                .into_iter()
+                .map(|prefix| self.checked(prefix, |prefix| check::header_value(prefix)))
+                .collect::<Result<_, _>>()?,
             retired: entry.retired,
             unavailable: entry.unavailable,
             first_byte_timeout: entry.first_byte_timeout.map(|wait| Duration::from_secs(wait.into_inner())),
@@ -318,6 +327,7 @@ impl Page<'_> {
                 rating: entry.rating.map(Spanned::into_inner),
                 price: entry.price.map(Spanned::into_inner),
                 spend: entry.spend,
+                quirks: self.functions(entry.quirks)?,
                 source: entry.source,
                 date: self.date(entry.date)?,
                 default: entry.default,
@@ -356,13 +366,7 @@ impl Page<'_> {
             let (low, high) = self.checked(bounds, check::bounds)?;
             clamp.push((field, low, high));
         }
-        let mut functions = Vec::with_capacity(entry.functions.len());
-        for function in entry.functions {
-            if !QUIRK_FUNCTIONS.contains(&function.get_ref().as_str()) {
-                return Err(self.unknown(&function, "quirk function", QUIRK_FUNCTIONS));
-            }
-            functions.push(function.into_inner());
-        }
+        let functions = self.functions(entry.functions)?;
         Ok(Quirks {
             drop: entry.drop,
             rename: entry.rename.into_iter().collect(),
@@ -370,6 +374,14 @@ impl Page<'_> {
             force: entry.force.into_iter().collect(),
             functions,
         })
+    }
+
+    fn functions(&self, names: Vec<Spanned<String>>) -> Result<Vec<String>, Problem> {
+        let known = |name: Spanned<String>| match QUIRK_FUNCTIONS.contains(&name.get_ref().as_str()) {
+            true => Ok(name.into_inner()),
+            false => Err(self.unknown(&name, "quirk function", QUIRK_FUNCTIONS)),
+        };
+        names.into_iter().map(known).collect()
     }
 
     fn error_row(&self, entry: Spanned<ErrorEntry>) -> Result<ErrorRow, Problem> {

@@ -59,6 +59,21 @@ pub enum Dialect {
     Anthropic,
 }
 
+impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::OpenaiResponses, Self::Anthropic];
+
+    /// Its name in catalogue files, logs and headers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai_chat",
+            Self::OpenaiResponses => "openai_responses",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
 /// How a request is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthScheme {
@@ -134,6 +149,8 @@ pub struct Model {
     pub price: Option<Price>,
     /// Its class here, when it differs from the provider's.
     pub spend: Option<SpendClass>,
+    /// Named functions of the dialect for this model alone, applied after the provider's.
+    pub quirks: Vec<String>,
     /// Where the facts come from.
     pub source: Option<String>,
     /// The day of the facts, `YYYY-MM-DD` or `YYYY-MM`.
@@ -287,6 +304,9 @@ pub struct Provider {
     pub headers: BTreeMap<String, String>,
     /// Headers whose value a variable gives: header name to (variable, default).
     pub header_vars: BTreeMap<String, (String, String)>,
+    /// What the `User-Agent` of a caller begins with that is passed on instead of ours: the provider serves
+    /// coding agents and wants to know which.
+    pub pass_user_agent: Vec<String>,
     /// That it ended; it is called only when its `_BASE_URL` is set.
     pub retired: Option<Retired>,
     /// Why it cannot be called yet, when its dialect or login has not landed.

@@ -66,6 +66,8 @@ pub struct PoolModel {
     pub price: Option<Price>,
     /// Its spend class here.
     pub spend: SpendClass,
+    /// Named functions of the dialect for this model alone.
+    pub quirks: Vec<String>,
     /// Whether it is used only for requests that name it.
     pub by_request: bool,
 }

@@ -287,6 +287,7 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
             .or_else(|| known.and_then(|model| model.reasoning)),
         price: known.and_then(|model| model.price),
         spend: known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id)),
+        quirks: known.map(|model| model.quirks.clone()).unwrap_or_default(),
         by_request: false,
     }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Dialect;
+use crate::secret::KeyId;
+
 /// A named preference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +62,23 @@ pub enum Effort {
     High,
 }
 
+/// How many things of a request each dialect cannot carry; what was not counted yet is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses([Option<u32>; Dialect::ALL.len()]);
+
+impl Losses {
+    /// Notes how many things a dialect cannot carry.
+    pub fn note(&mut self, dialect: Dialect, count: usize) {
+        self.0[dialect as usize] = Some(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// How many things a dialect cannot carry, when that was counted.
+    #[must_use]
+    pub fn of(&self, dialect: Dialect) -> Option<u32> {
+        self.0[dialect as usize]
+    }
+}
+
 /// The facts about a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
@@ -84,6 +104,14 @@ pub struct Ask {
     pub effort: Effort,
     /// Whether the answer is streamed.
     pub stream: bool,
+    /// What the caller speaks; `None` when every provider needs a translation.
+    pub dialect: Option<Dialect>,
+    /// What a translation would lose.
+    pub losses: Losses,
+    /// Whether the caller would rather be refused than lose anything.
+    pub strict: bool,
+    /// Who issued the opaque things in the conversation, the latest last: they are lost on anybody else.
+    pub issuers: Vec<KeyId>,
     /// The names of its top-level parameters, to steer clear of who refuses one of them.
     pub params: Vec<String>,
 }
@@ -102,6 +130,10 @@ impl Default for Ask {
             structured: false,
             effort: Effort::Unsaid,
             stream: false,
+            dialect: Some(Dialect::OpenaiChat),
+            losses: Losses::default(),
+            strict: false,
+            issuers: Vec::new(),
             params: Vec::new(),
         }
     }

@@ -35,6 +35,8 @@ pub enum Gate {
     OutputCap,
     /// It refused a parameter that this request has.
     Refuses,
+    /// Something would be lost on the way to it, and the caller wants nothing lost.
+    Loss,
     /// It rests.
     Cooldown,
     /// Its provider's circuit is open, or half-open with the probe under way.
@@ -59,6 +61,7 @@ impl Gate {
             Self::SkipTokensOver => "skip_tokens_over",
             Self::OutputCap => "output_cap",
             Self::Refuses => "refuses",
+            Self::Loss => "loss",
             Self::Cooldown => "cooldown",
             Self::Breaker => "breaker",
             Self::Tried => "tried",
@@ -106,6 +109,19 @@ impl Exclusion {
     }
 }
 
+/// How much is lost on the way to a member: nothing but what its quirks leave out where it speaks the caller's
+/// dialect. `None` when a translation's losses were not counted yet.
+pub(super) fn losses(ask: &Ask, member: &Member) -> Option<u32> {
+    if ask.work == Work::Embed {
+        return Some(0);
+    }
+    let dialect = member.provider.dialect;
+    let translated = if ask.dialect == Some(dialect) { Some(0) } else { ask.losses.of(dialect) };
+    let says_something = |name: &&String| *name != "stream_options" && ask.params.contains(name);
+    let dropped = member.provider.quirks.drop.iter().filter(says_something).count();
+    translated.map(|count| count.saturating_add(u32::try_from(dropped).unwrap_or(u32::MAX)))
+}
+
 /// What a gate looks at, whoever it is asked about.
 pub(super) struct Gatekeeper<'a> {
     pub(super) now: Millis,
@@ -128,6 +144,8 @@ impl Gatekeeper<'_> {
             Gate::Credential
         } else if member.skip_tokens_over.is_some_and(|most| self.ask.prompt_tokens > most) {
             Gate::SkipTokensOver
+        } else if self.ask.strict && losses(self.ask, member).is_some_and(|count| count > 0) {
+            Gate::Loss
         } else if provider.refusals.hit(self.now, self.ask).is_some() {
             Gate::Refuses
         } else {

@@ -24,7 +24,7 @@ pub mod verdict;
 
 use std::sync::Arc;
 
-pub use ask::{Ask, Effort, Profile, Target, Work};
+pub use ask::{Ask, Effort, Losses, Profile, Target, Work};
 pub use breaker::BreakerPhase;
 pub use gate::{Exclusion, Gate};
 pub use plan::{Candidate, Choice, Plan};

@@ -8,6 +8,7 @@
 use serde::Serialize;
 
 use super::ask::{Ask, Effort, Profile, Target, Work};
+use super::gate::losses;
 use super::slots::{Average, ModelSlot, ProviderSlot};
 use super::tried::Tried;
 use crate::catalog::SpendClass;
@@ -37,6 +38,10 @@ pub struct Terms {
     pub price: i32,
     /// Abilities that the request needs and that nobody confirmed.
     pub unconfirmed: i32,
+    /// How much of the request is lost on the way to it.
+    pub loss: i32,
+    /// It does not speak the caller's dialect.
+    pub translated: i32,
     /// Its provider has failed this very request.
     pub elsewhere: i32,
     /// Its provider's trouble of the last minute.
@@ -62,6 +67,8 @@ struct Weights {
     quality: i32,
     price: i32,
     unconfirmed: i32,
+    loss: i32,
+    translated: i32,
     elsewhere: i32,
     trouble: i32,
     latency: i32,
@@ -81,6 +88,8 @@ const BALANCED: Weights = Weights {
     quality: 0,
     price: 250,
     unconfirmed: 700,
+    loss: 500,
+    translated: 60,
     elsewhere: 400,
     trouble: 150,
     latency: 30,
@@ -112,6 +121,8 @@ const EMBED: Weights = Weights {
     distance: 0,
     price: 0,
     unconfirmed: 0,
+    loss: 0,
+    translated: 0,
     elsewhere: 0,
     trouble: 0,
     latency: 0,
@@ -190,6 +201,8 @@ impl<'a> Scorer<'a> {
             quality: weights.quality * i32::try_from(model.quality.min(QUALITY_MAX)).unwrap_or(i32::MAX),
             price: weights.price * price_step(model),
             unconfirmed: weights.unconfirmed * self.unconfirmed(model),
+            loss: weights.loss * loss_step(losses(ask, member)),
+            translated: weights.translated * i32::from(ask.dialect != Some(member.provider.dialect)),
             elsewhere: weights.elsewhere * i32::from(self.tried.shook(index)),
             trouble: weights.trouble * bucket(provider.trouble.level(self.now), &TROUBLE_STEPS),
             latency: weights.latency * latency.map_or(0, |millis| bucket(millis, &LATENCY_STEPS)),
@@ -242,6 +255,8 @@ impl Terms {
             self.quality,
             self.price,
             self.unconfirmed,
+            self.loss,
+            self.translated,
             self.elsewhere,
             self.trouble,
             self.latency,
@@ -258,6 +273,11 @@ fn spend_step(spend: SpendClass) -> i32 {
         SpendClass::Included => 1,
         SpendClass::Paid => 2,
     }
+}
+
+/// Three losses are as bad as many; what was not counted yet is taken for none.
+fn loss_step(losses: Option<u32>) -> i32 {
+    losses.map_or(0, |count| i32::try_from(count.min(3)).unwrap_or(3))
 }
 
 /// The bucket of a paid model's price; not knowing it is the dearest.

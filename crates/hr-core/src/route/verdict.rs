@@ -69,6 +69,7 @@ impl Plan {
                 (Gate::Context | Gate::OutputCap | Gate::SkipTokensOver, _) => reasons.too_large = true,
                 (Gate::Tools, _) => reasons.lack("tools"),
                 (Gate::Vision, _) => reasons.lack("images"),
+                (Gate::Loss, _) => reasons.lack("everything that was sent"),
                 // `refused` names what stands behind `Refuses`, and `tried` tells of what was tried; the
                 // rest could never have served.
                 (Gate::Refuses | Gate::Tried, _) => {}

@@ -53,6 +53,7 @@ pub fn model(id: &str, rating: u8) -> PoolModel {
         reasoning: Some(false),
         price: None,
         spend: SpendClass::Free,
+        quirks: Vec::new(),
         by_request: false,
     }
 }

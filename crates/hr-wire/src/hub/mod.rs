@@ -4,16 +4,22 @@
 //! request and a reply are ordered blocks; a stream is events ([`Event`]) whose [`fold`] is the reply. What
 //! only one dialect knows travels in [`Extras`], and what cannot travel is named by a [`Loss`].
 
+pub mod carrier;
 mod event;
 mod loss;
+pub mod names;
+mod opaque;
 mod reply;
 mod request;
 
 pub use event::{Event, Start, fold, unfold};
 pub use loss::Loss;
+pub use names::{NameRules, Names, Restorer};
+pub use opaque::{Fingerprint, Opaque, OpaqueKind};
 pub use reply::{Block, Finish, FinishKind, Reply};
 pub use request::{
-    Effort, Format, ImageSource, Message, Part, RawJson, Request, Role, Tool, ToolChoice, ToolOutput,
+    Breakpoint, CallKind, Document, DocumentSource, Effort, Format, ImageSource, Message, Part, RawJson,
+    Reasoning, ReasoningWish, Request, Role, Thinking, Tool, ToolCall, ToolChoice, ToolKind, ToolOutput,
 };
 
 use hr_core::catalog::Dialect;

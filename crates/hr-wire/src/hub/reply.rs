@@ -1,14 +1,18 @@
 //! A reply, whole.
 
+use hr_core::catalog::Dialect;
 use hr_core::usage::Usage;
+use serde_json::Value;
 
 use super::Extras;
+use super::request::{Reasoning, ToolCall};
 
 /// Why a reply ended: what all dialects have in common, and the word that was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {
     kind: FinishKind,
     raw: Box<str>,
+    stop_sequence: Option<Box<str>>,
 }
 
 /// Why a reply ended, in the words of the hub.
@@ -31,13 +35,33 @@ impl Finish {
     #[must_use]
     pub fn read(raw: &str) -> Self {
         let kind = match raw {
-            "stop" | "STOP" | "end_turn" | "eos" | "stop_sequence" | "COMPLETE" => FinishKind::Stop,
-            "length" | "max_tokens" | "MAX_TOKENS" | "model_length" => FinishKind::Length,
+            "stop" | "STOP" | "end_turn" | "eos" | "stop_sequence" | "COMPLETE" | "completed" => {
+                FinishKind::Stop
+            }
+            "length"
+            | "max_tokens"
+            | "MAX_TOKENS"
+            | "model_length"
+            | "max_output_tokens"
+            | "model_context_window_exceeded" => FinishKind::Length,
             "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => FinishKind::ToolCalls,
             "content_filter" | "SAFETY" | "safety" | "sensitive" | "refusal" => FinishKind::ContentFilter,
             _ => FinishKind::Other,
         };
-        Self { kind, raw: raw.into() }
+        Self { kind, raw: raw.into(), stop_sequence: None }
+    }
+
+    /// The same, with the stop word that was met.
+    #[must_use]
+    pub fn at(mut self, stop_sequence: Option<&str>) -> Self {
+        self.stop_sequence = stop_sequence.map(Into::into);
+        self
+    }
+
+    /// The stop word that was met, where it was said.
+    #[must_use]
+    pub fn stop_sequence(&self) -> Option<&str> {
+        self.stop_sequence.as_deref()
     }
 
     /// The finish as what was said bears it out: calls that went out are `tool_calls`, whatever the provider
@@ -71,17 +95,17 @@ pub enum Block {
     /// Text for the reader.
     Text(String),
     /// The model's reasoning.
-    Reasoning(String),
+    Reasoning(Reasoning),
     /// The model's own words of refusal.
     Refusal(String),
     /// A call of a tool.
-    ToolCall {
-        /// The id that its result will name.
-        id: String,
-        /// The tool.
-        name: String,
-        /// The arguments as JSON text, exactly as they came.
-        arguments: String,
+    ToolCall(ToolCall),
+    /// A block that only one dialect knows, as it came: a search that the provider ran itself.
+    Other {
+        /// The dialect.
+        origin: Dialect,
+        /// The block.
+        value: Value,
     },
 }
 

@@ -2,43 +2,15 @@
 
 use bytes::Bytes;
 
-use crate::envelope::BadRequest;
 use crate::json::write_string;
+use crate::refusal::Refusal;
 use crate::sse;
 
-/// An error in OpenAI's shape; all four keys are there, as SDKs expect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal<'a> {
-    /// The HTTP status it is sent with.
-    pub status: u16,
-    /// Its `type`; see [`kind_of_status`].
-    pub kind: &'a str,
-    /// A stable word for programs.
-    pub code: Option<&'a str>,
-    /// What is wrong, in words.
-    pub message: &'a str,
-    /// The parameter it is about.
-    pub param: Option<&'a str>,
-}
-
-impl<'a> Refusal<'a> {
-    /// A refusal of this status, with the type that goes with it.
-    #[must_use]
-    pub fn new(status: u16, message: &'a str) -> Self {
-        Self { status, kind: kind_of_status(status), code: None, message, param: None }
-    }
-
-    /// The body.
-    #[must_use]
-    pub fn body(&self) -> Vec<u8> {
-        refuse(self.kind, self.code, self.message, self.param)
-    }
-}
-
-impl<'a> From<&'a BadRequest> for Refusal<'a> {
-    fn from(bad: &'a BadRequest) -> Self {
-        Self { code: bad.code, param: bad.param.as_deref(), ..Self::new(bad.status, &bad.message) }
-    }
+/// The body of a refusal, with the type that goes with its status where it says none.
+#[must_use]
+pub fn body(refusal: &Refusal<'_>) -> Vec<u8> {
+    let kind = refusal.kind.unwrap_or_else(|| kind_of_status(refusal.status));
+    refuse(kind, refusal.code, refusal.message, refusal.param)
 }
 
 /// The `type` that goes with a status.
@@ -84,13 +56,21 @@ pub fn encode_error_event(code: &str, message: &str) -> Bytes {
     out.into()
 }
 
+/// The last event of a stream that broke, for this refusal.
+#[must_use]
+pub fn event(refusal: &Refusal<'_>) -> Bytes {
+    let mut out = Vec::new();
+    sse::encode(&mut out, None, &body(refusal));
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn all_four_keys_are_there() {
-        let body = Refusal { code: Some("c"), ..Refusal::new(404, "no \"x\"") }.body();
+        let body = body(&Refusal::new(404, "no \"x\"").code("c"));
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             value,

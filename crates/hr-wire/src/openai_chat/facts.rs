@@ -8,6 +8,7 @@ use super::difficulty::difficulty;
 use super::messages::{self, Told};
 use super::tools;
 use crate::envelope::{BadRequest, Envelope};
+use crate::facts::ChatFacts;
 use crate::json::{Cursor, Kind, Syntax};
 
 /// Tokens that an image is taken for. Providers count between 85 and 1,600.
@@ -15,33 +16,6 @@ pub const TOKENS_OF_AN_IMAGE: u64 = 800;
 
 /// Tokens that a message costs beside its text.
 const TOKENS_OF_A_MESSAGE: u64 = 4;
-
-/// The facts about a chat request.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ChatFacts {
-    /// The `model` as the caller wrote it.
-    pub model: String,
-    /// Whether the answer is streamed.
-    pub stream: bool,
-    /// Whether the caller wants usage in the stream.
-    pub include_usage: bool,
-    /// A cheap estimate of the prompt's tokens, tools and images included.
-    pub prompt_tokens: u64,
-    /// The most tokens of the answer, when the caller said.
-    pub max_output: Option<u64>,
-    /// From 1 (hardest) to 5 (easiest).
-    pub difficulty: u8,
-    /// Whether tools are offered.
-    pub tools: bool,
-    /// Whether an image is in it.
-    pub vision: bool,
-    /// Whether the answer must be JSON.
-    pub structured: bool,
-    /// How much reasoning is wanted.
-    pub effort: Effort,
-    /// The names of the top-level parameters.
-    pub params: Vec<String>,
-}
 
 /// The facts about an embeddings request.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +74,9 @@ fn chat_facts(envelope: &Envelope, told: Option<Result<Told, BadRequest>>) -> Re
         vision: told.images > 0,
         structured: offered.structured,
         effort: effort(envelope),
+        shows_reasoning: true,
         params: params(envelope, &["model", "messages", "stream"]),
+        ..ChatFacts::default()
     })
 }
 

@@ -6,37 +6,10 @@ use bytes::Bytes;
 use hr_core::catalog::Quirks;
 
 use super::quirk::{self, Workbench};
+use crate::dialect::{Outgoing, Prepared};
 use crate::envelope::{Draft, Envelope};
 use crate::hub::Loss;
 use crate::json::quoted;
-
-/// What one attempt sends where.
-#[derive(Clone, Copy, Debug)]
-pub struct Outgoing<'a> {
-    /// The model's id at the provider.
-    pub model: &'a str,
-    /// How the provider deviates.
-    pub quirks: &'a Quirks,
-    /// Whether the answer is streamed.
-    pub stream: bool,
-    /// Whether the caller asked for usage in the stream.
-    pub caller_wants_usage: bool,
-    /// The most tokens of an answer that may be asked for.
-    pub max_output_cap: Option<u64>,
-    /// Tokens added to the caller's limit for reasoning, before the cap.
-    pub reasoning_reserve: u64,
-}
-
-/// A request ready to be sent.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// Its body.
-    pub body: Bytes,
-    /// Whether it asks for usage in the stream.
-    pub asked_for_usage: bool,
-    /// What the caller sent and the provider does not get.
-    pub losses: Vec<Loss>,
-}
 
 /// The fields that limit the answer.
 const OUTPUT_LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -56,12 +29,12 @@ pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
     }
     limit_output(&mut draft, outgoing);
     let mut bench = Workbench::new(draft);
-    for name in &outgoing.quirks.functions {
+    for name in outgoing.quirks.functions.iter().chain(outgoing.model_quirks) {
         quirk::apply(name, &mut bench, &mut losses);
     }
     let mut draft = bench.finish();
     apply(&mut draft, outgoing.quirks, &mut losses);
-    Prepared { body: draft.finish(), asked_for_usage, losses }
+    Prepared { body: draft.finish(), headers: Vec::new(), asked_for_usage, losses }
 }
 
 /// Makes the request of an embeddings attempt.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::types::{WireAnswer, WireCall, WireChoice, WireReply};
 use super::whole::read_whole;
-use crate::hub::{Block, Extras, Finish, FinishKind, Reply};
+use crate::hub::{Block, Extras, Finish, FinishKind, Reasoning, Reply, ToolCall};
 
 /// Reads a whole reply; its first choice, since the hub has one.
 pub fn decode(body: &[u8]) -> Result<Reply, Failure> {
@@ -29,7 +29,7 @@ pub fn decode(body: &[u8]) -> Result<Reply, Failure> {
     if let Some(answer) = choice.message {
         take(answer, &mut reply.blocks);
     }
-    let calls = reply.blocks.iter().any(|block| matches!(block, Block::ToolCall { .. }));
+    let calls = reply.blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
     reply.finish = choice.finish_reason.map(|reason| Finish::read(&reason).borne_out(calls));
     Ok(reply)
 }
@@ -37,22 +37,27 @@ pub fn decode(body: &[u8]) -> Result<Reply, Failure> {
 /// The blocks of an answer: reasoning, text, refusal, calls.
 fn take(answer: WireAnswer, blocks: &mut Vec<Block>) {
     let not_empty = |text: &String| !text.is_empty();
-    blocks.extend(answer.reasoning_content.or(answer.reasoning).filter(not_empty).map(Block::Reasoning));
+    blocks.extend(answer.reasoning_content.or(answer.reasoning).filter(not_empty).map(reasoning));
     for piece in pieces(answer.content.as_ref()) {
         blocks.push(match piece {
             Piece::Text(text) => Block::Text(text.to_owned()),
-            Piece::Reasoning(text) => Block::Reasoning(text),
+            Piece::Reasoning(text) => reasoning(text),
         });
     }
     blocks.extend(answer.refusal.filter(not_empty).map(Block::Refusal));
     for (place, call) in answer.tool_calls.into_iter().flatten().enumerate() {
         let arguments = call.function.arguments_text();
-        blocks.push(Block::ToolCall {
+        blocks.push(Block::ToolCall(ToolCall {
             id: call.id.unwrap_or_else(|| format!("call_{place}")),
             name: call.function.name.unwrap_or_default(),
             arguments,
-        });
+            ..ToolCall::default()
+        }));
     }
+}
+
+fn reasoning(text: String) -> Block {
+    Block::Reasoning(Reasoning { text, opaque: None })
 }
 
 /// A piece of content.
@@ -94,11 +99,13 @@ pub fn encode(reply: &Reply) -> Vec<u8> {
     for block in &reply.blocks {
         match block {
             Block::Text(more) => text.get_or_insert_default().push_str(more),
-            Block::Reasoning(more) => answer.reasoning_content.get_or_insert_default().push_str(more),
+            Block::Reasoning(more) => answer.reasoning_content.get_or_insert_default().push_str(&more.text),
             Block::Refusal(more) => answer.refusal.get_or_insert_default().push_str(more),
-            Block::ToolCall { id, name, arguments } => {
-                answer.tool_calls.get_or_insert_default().push(WireCall::of(id, name, arguments))
+            Block::ToolCall(call) => {
+                let call = WireCall::of(&call.id, &call.name, &call.arguments);
+                answer.tool_calls.get_or_insert_default().push(call);
             }
+            Block::Other { .. } => {}
         }
     }
     answer.content = Some(text.map_or(Value::Null, Value::String));

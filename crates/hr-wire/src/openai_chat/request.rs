@@ -8,20 +8,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::types::{WireCall, WireFormat, WireMessage, WireSchema, WireTool, WireToolFunction};
+use crate::dialect::Decoded;
 use crate::envelope::{BadRequest, Edit, Envelope};
 use crate::hub::{
-    Effort, Extras, Format, ImageSource, Loss, Message, Part, RawJson, Request, Role, Tool, ToolChoice,
-    ToolOutput,
+    Effort, Extras, Format, ImageSource, Loss, Message, Part, RawJson, Reasoning, Request, Role, Tool,
+    ToolCall, ToolChoice, ToolKind, ToolOutput,
 };
-
-/// A request in the hub's form, and what it could not take in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decoded {
-    /// The request.
-    pub request: Request,
-    /// What got lost.
-    pub losses: Vec<Loss>,
-}
 
 /// Reads a request that [`super::read_chat`] has checked.
 pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
@@ -54,7 +46,7 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
                 None => losses.push(Loss::dropped(key)),
             },
             "reasoning_effort" => match effort(&read::<String>(key, value)?) {
-                Some(effort) => request.effort = Some(effort),
+                Some(effort) => request.reasoning.effort = Some(effort),
                 None => losses.push(Loss::dropped(key)),
             },
             "max_completion_tokens" => request.max_output = read(key, value)?,
@@ -104,8 +96,12 @@ fn message(wire: WireMessage) -> Message {
         "tool" | "function" => Role::Tool,
         _ => Role::User,
     };
-    let mut parts: Vec<Part> =
-        wire.reasoning_content.or(wire.reasoning).map(Part::Reasoning).into_iter().collect();
+    let mut parts: Vec<Part> = wire
+        .reasoning_content
+        .or(wire.reasoning)
+        .map(|text| Part::Reasoning(Reasoning { text, opaque: None }))
+        .into_iter()
+        .collect();
     let content = match wire.content {
         Some(Value::String(text)) => vec![Part::Text(text)],
         Some(Value::Array(items)) => items.into_iter().map(part).collect(),
@@ -116,15 +112,18 @@ fn message(wire: WireMessage) -> Message {
         (Role::Tool, call_id) => {
             // The older `function` role names the function instead of the call.
             let call_id = call_id.or_else(|| name.take()).unwrap_or_default();
-            parts.push(Part::ToolOutput(ToolOutput { call_id, content }));
+            parts.push(Part::ToolOutput(ToolOutput { call_id, content, ..ToolOutput::default() }));
         }
         _ => parts.extend(content),
     }
     parts.extend(wire.refusal.map(Part::Refusal));
-    parts.extend(wire.tool_calls.into_iter().flatten().map(|call| Part::ToolCall {
-        arguments: call.function.arguments_text(),
-        id: call.id.unwrap_or_default(),
-        name: call.function.name.unwrap_or_default(),
+    parts.extend(wire.tool_calls.into_iter().flatten().map(|call| {
+        Part::ToolCall(ToolCall {
+            arguments: call.function.arguments_text(),
+            id: call.id.unwrap_or_default(),
+            name: call.function.name.unwrap_or_default(),
+            ..ToolCall::default()
+        })
     }));
     Message { role, name, parts, extras: Extras::of(Dialect::OpenaiChat, wire.rest) }
 }
@@ -142,7 +141,7 @@ fn part(value: Value) -> Part {
         }
         _ => None,
     };
-    known.unwrap_or(Part::Other(value))
+    known.unwrap_or(Part::Other { origin: Dialect::OpenaiChat, value })
 }
 
 fn image_source(url: &str) -> ImageSource {
@@ -156,9 +155,11 @@ fn image_source(url: &str) -> ImageSource {
 fn tool(function: WireToolFunction) -> Tool {
     Tool {
         name: function.name,
+        namespace: None,
         description: function.description,
-        parameters: function.parameters.map(RawJson),
-        strict: function.strict,
+        kind: ToolKind::Function { parameters: function.parameters.map(RawJson), strict: function.strict },
+        deferred: false,
+        breakpoint: None,
     }
 }
 
@@ -167,7 +168,9 @@ fn tool_choice(value: &Value) -> Option<ToolChoice> {
         Some("auto") => Some(ToolChoice::Auto),
         Some("none") => Some(ToolChoice::None),
         Some("required") => Some(ToolChoice::Required),
-        _ => value["function"]["name"].as_str().map(|name| ToolChoice::Named(name.to_owned())),
+        _ => value["function"]["name"]
+            .as_str()
+            .map(|name| ToolChoice::Named { name: name.to_owned(), namespace: None }),
     }
 }
 
@@ -209,18 +212,19 @@ pub fn encode(request: &Request) -> Bytes {
     if !request.tools.is_empty() {
         fields.push(("tools", written(&request.tools.iter().map(wire_tool).collect::<Vec<_>>())));
     }
-    let choice = request.tool_choice.as_ref().map(|choice| match choice {
-        ToolChoice::Auto => json!("auto"),
-        ToolChoice::None => json!("none"),
-        ToolChoice::Required => json!("required"),
-        ToolChoice::Named(name) => json!({"type": "function", "function": {"name": name}}),
+    let choice = request.tool_choice.as_ref().and_then(|choice| match choice {
+        ToolChoice::Auto => Some(json!("auto")),
+        ToolChoice::None => Some(json!("none")),
+        ToolChoice::Required => Some(json!("required")),
+        ToolChoice::Named { name, .. } => Some(json!({"type": "function", "function": {"name": name}})),
+        ToolChoice::Allowed { .. } => None,
     });
     let word = |wanted| EFFORTS.iter().find(|(_, effort)| *effort == wanted).map(|(word, _)| json!(word));
     let options = (request.stream && request.include_usage).then(|| json!({"include_usage": true}));
     let plain = [
         ("tool_choice", choice),
         ("parallel_tool_calls", request.parallel_tool_calls.map(Value::from)),
-        ("reasoning_effort", request.effort.and_then(word)),
+        ("reasoning_effort", request.reasoning.effort.and_then(word)),
         ("max_completion_tokens", request.max_output.map(Value::from)),
         ("temperature", request.temperature.map(Value::from)),
         ("top_p", request.top_p.map(Value::from)),
@@ -265,16 +269,18 @@ fn wire_message(message: &Message) -> WireMessage {
     let mut content = Vec::new();
     for part in &message.parts {
         match part {
-            Part::Reasoning(text) => wire.reasoning_content.get_or_insert_default().push_str(text),
+            Part::Reasoning(part) => wire.reasoning_content.get_or_insert_default().push_str(&part.text),
             Part::Refusal(text) => wire.refusal.get_or_insert_default().push_str(text),
-            Part::ToolCall { id, name, arguments } => {
-                wire.tool_calls.get_or_insert_default().push(WireCall::of(id, name, arguments))
-            }
+            Part::ToolCall(call) => wire.tool_calls.get_or_insert_default().push(WireCall::of(
+                &call.id,
+                &call.name,
+                &call.arguments,
+            )),
             Part::ToolOutput(output) => {
                 wire.tool_call_id = Some(output.call_id.clone());
                 content.extend(&output.content);
             }
-            Part::Text(_) | Part::Image { .. } | Part::Other(_) => content.push(part),
+            _ => content.push(part),
         }
     }
     wire.content = match content.as_slice() {
@@ -299,7 +305,7 @@ fn wire_part(part: &Part) -> Option<Value> {
             }
             Some(json!({"type": "image_url", "image_url": image}))
         }
-        Part::Other(value) => Some(value.clone()),
+        Part::Other { origin: Dialect::OpenaiChat, value } => Some(value.clone()),
         _ => None,
     }
 }
@@ -310,8 +316,14 @@ fn wire_tool(tool: &Tool) -> WireTool {
         function: Some(WireToolFunction {
             name: tool.name.clone(),
             description: tool.description.clone(),
-            parameters: tool.parameters.clone().map(|raw| raw.0),
-            strict: tool.strict,
+            parameters: match &tool.kind {
+                ToolKind::Function { parameters, .. } => parameters.clone().map(|raw| raw.0),
+                _ => None,
+            },
+            strict: match tool.kind {
+                ToolKind::Function { strict, .. } => strict,
+                _ => None,
+            },
         }),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::classify::read_inner_error;
 use super::reply::{self, Piece, pieces, word};
 use super::types::{WireAnswer, WireCall, WireChoice, WireFunction, WireReply};
-use crate::hub::{Event, Finish, Start, unfold};
+use crate::hub::{CallKind, Event, Finish, Start, unfold};
 use crate::sse;
 
 pub use super::watch::{Watch, WatchOptions};
@@ -81,6 +81,12 @@ impl Decoder {
         Ok(())
     }
 
+    /// Whether the end mark has passed.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     fn choice(&mut self, choice: WireChoice, out: &mut Vec<Event>) -> Result<(), Failure> {
         if let Some(delta) = choice.delta {
             let reasoning = delta.reasoning_content.as_ref().or(delta.reasoning.as_ref());
@@ -143,6 +149,8 @@ impl Decoder {
                 let start = Start::ToolCall {
                     id: id.clone().unwrap_or_else(|| format!("call_{}", self.calls.len())),
                     name: wire.function.name.unwrap_or_default(),
+                    namespace: None,
+                    kind: CallKind::Function,
                 };
                 let block = self.next(start, out);
                 self.calls.push(Call { index: wire.index, id, block });
@@ -205,13 +213,13 @@ impl Encoder {
             }
             Event::Start { start, .. } => {
                 self.blocks.push((start.clone(), self.calls));
-                if let Start::ToolCall { id, name } = start {
+                if let Start::ToolCall { id, name, .. } = start {
                     self.call(WireCall { index: Some(self.calls), ..WireCall::of(id, name, "") }, out);
                     self.calls += 1;
                 }
             }
             Event::Delta { block, text } => self.more(*block, text, out),
-            Event::End { .. } => {}
+            Event::Opaque { .. } | Event::End { .. } => {}
             Event::Finish(finish) => {
                 let choice = WireChoice {
                     delta: Some(WireAnswer::default()),
@@ -246,6 +254,7 @@ impl Encoder {
                 let call = WireCall { index: Some(*call), function, ..WireCall::default() };
                 return self.call(call, out);
             }
+            Start::Other { .. } => return,
         }
         self.delta(answer, out);
     }

@@ -232,6 +232,9 @@ pub struct WirePromptDetails {
     /// Tokens from the provider's cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u64>,
+    /// Tokens written to the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
 }
 
 /// What the answer is made of.
@@ -248,6 +251,7 @@ impl From<WireUsage> for Usage {
             input: wire.prompt_tokens,
             output: wire.completion_tokens,
             cached: wire.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            cache_write: wire.prompt_tokens_details.and_then(|details| details.cache_write_tokens),
             reasoning: wire.completion_tokens_details.and_then(|details| details.reasoning_tokens),
         }
     }
@@ -259,9 +263,10 @@ impl From<Usage> for WireUsage {
             prompt_tokens: usage.input,
             completion_tokens: usage.output,
             total_tokens: usage.total(),
-            prompt_tokens_details: usage
-                .cached
-                .map(|cached| WirePromptDetails { cached_tokens: Some(cached) }),
+            prompt_tokens_details: usage.cached.or(usage.cache_write).map(|_| WirePromptDetails {
+                cached_tokens: usage.cached,
+                cache_write_tokens: usage.cache_write,
+            }),
             completion_tokens_details: usage
                 .reasoning
                 .map(|reasoning| WireAnswerDetails { reasoning_tokens: Some(reasoning) }),

@@ -7,19 +7,9 @@ use hr_core::usage::Usage;
 
 use super::classify::read_inner_error;
 use super::glance::Glance;
+use crate::dialect::Whole;
 use crate::hub::{Finish, FinishKind};
 use crate::json::{Cursor, Kind, Syntax};
-
-/// What there is to know of a whole reply.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Whole {
-    /// What it cost, as reported.
-    pub usage: Usage,
-    /// Why it ended.
-    pub finish: Option<Finish>,
-    /// The model that answered, as the provider names it.
-    pub model: Option<String>,
-}
 
 /// Reads the body of a 200 to a chat request: an answer, or the failure that it really is, by the rows of its
 /// provider.
@@ -38,6 +28,7 @@ pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, 
             usage: glance.usage.unwrap_or_default(),
             finish: glance.finish,
             model: glance.model,
+            opaque: Vec::new(),
         });
     }
     Err(no_answer(reason))

@@ -10,7 +10,6 @@ use hr_core::pool::{self, Pool};
 use hr_core::problem::Problem;
 use hr_core::settings::dotenv::DotEnv;
 use hr_core::settings::{self, EnvFile, Layers, OwnAddresses, Settings, Trust, Value};
-use hr_wire::dialect::speech;
 use sha2::{Digest, Sha256};
 
 use crate::files::home::{Home, Place};
@@ -171,7 +170,7 @@ impl Sources {
         for file in &self.own {
             match &file.text {
                 Ok(Some(text)) => match catalog::parse(text, &file.shown()) {
-                    Ok(provider) => own.push(if_spoken(provider)),
+                    Ok(provider) => own.push(provider),
                     Err(problem) => problems.push(problem),
                 },
                 // It was there when the folder was listed.
@@ -277,15 +276,6 @@ impl Sources {
             print: self.print(),
         })
     }
-}
-
-/// The provider, listed and not called when its dialect is not built yet, like those of the catalogue.
-fn if_spoken(mut provider: Provider) -> Provider {
-    if speech(provider.dialect).is_none() && provider.unavailable.is_none() {
-        let why = format!("{} is not available yet: its dialect has not landed", provider.name);
-        provider.unavailable = Some(why);
-    }
-    provider
 }
 
 /// What this router can be reached at, as far as its settings and its machine tell.

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use hr_core::catalog::Quirks;
 use hr_core::pool::{Member, Pool, PoolModel};
 use hr_core::route::{self, Ask, Candidate, Profile, Roster, Target, Work};
+use hr_wire::dialect::{Outgoing, Prepared};
 use hr_wire::envelope::Envelope;
-use hr_wire::openai_chat::{self, ChatFacts, EmbedFacts, Outgoing, Prepared};
+use hr_wire::facts::ChatFacts;
+use hr_wire::openai_chat::{self, EmbedFacts};
 use http::HeaderMap;
 
 use super::Live;
@@ -69,6 +71,7 @@ impl Question {
                     effort: facts.effort,
                     stream: facts.stream,
                     params: facts.params.clone(),
+                    ..Ask::default()
                 })
             }
             Facts::Embed(facts) => Ok(Ask {
@@ -106,7 +109,7 @@ impl Question {
         match &self.facts {
             Facts::Embed(_) => {
                 let body = openai_chat::prepare_embeddings(&self.envelope, model, quirks);
-                Prepared { body, asked_for_usage: false, losses: Vec::new() }
+                Prepared { body, headers: Vec::new(), asked_for_usage: false, losses: Vec::new() }
             }
             Facts::Chat(facts) => {
                 let known = member.models.get(candidate.model);
@@ -115,6 +118,8 @@ impl Question {
                     &Outgoing {
                         model,
                         quirks,
+                        model_quirks: known.map_or(&[], |known| known.quirks.as_slice()),
+                        foreign: &[],
                         stream: facts.stream,
                         caller_wants_usage: facts.include_usage,
                         max_output_cap: output_cap(member, known),

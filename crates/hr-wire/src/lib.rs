@@ -9,13 +9,18 @@
 //! | [`envelope`] | a request body as bytes with an index of its top-level keys, and edits of it |
 //! | [`sse`] | server-sent events: decoder and encoder |
 //! | [`hub`] | the canonical request, reply, stream event, and what got lost on the way |
+//! | [`complaint`] | what a refusal of a provider means |
 //! | [`facts`] | what routing wants to know of a request |
 //! | [`dialect`] | what every dialect can do, in two halves, and the one table of them |
+//! | [`difficulty`] | how hard a request is, from its text alone |
 //! | [`lane`] | how a reply passes: watched, or translated |
 //! | [`refusal`] | an error before it has a dialect's shape |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
+mod check;
+pub mod complaint;
 pub mod dialect;
+pub mod difficulty;
 pub mod envelope;
 pub mod facts;
 pub mod hub;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use hr_core::catalog::ErrorRow;
 use hr_core::failure::{Failure, FailureKind as Kind, Scope};
 use hr_core::time::Millis;
-use hr_wire::openai_chat::{read_embedding, read_error, read_whole};
+use hr_wire::complaint::read_error;
+use hr_wire::openai_chat::{read_embedding, read_whole};
 
 /// 2026-09-07T16:53:20Z.
 const NOW: Millis = Millis(1_788_800_000_000);

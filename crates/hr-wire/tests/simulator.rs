@@ -5,7 +5,8 @@
 use hr_core::catalog::builtin;
 use hr_core::failure::{Failure, FailureKind as Kind, Scope};
 use hr_core::time::Millis;
-use hr_wire::openai_chat::{read_error, read_whole};
+use hr_wire::complaint::read_error;
+use hr_wire::openai_chat::read_whole;
 
 /// 2026-09-07T16:53:20Z.
 const NOW: Millis = Millis(1_788_800_000_000);

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use hr_core::route::ask::Effort;
 
-use super::check::{self, empty_array, expect, missing, present, string, unknown_value};
-use super::difficulty::difficulty;
+use super::check;
 use super::messages::{self, Told};
 use super::tools;
+use crate::check::{empty_array, expect, missing, model, present, string, unknown_value};
+use crate::difficulty::difficulty;
 use crate::envelope::{BadRequest, Envelope};
 use crate::facts::ChatFacts;
 use crate::json::{Cursor, Kind, Syntax};
@@ -50,7 +51,7 @@ pub fn read_chat(body: Bytes) -> Result<(Envelope, ChatFacts), BadRequest> {
 }
 
 fn chat_facts(envelope: &Envelope, told: Option<Result<Told, BadRequest>>) -> Result<ChatFacts, BadRequest> {
-    let model = check::model(envelope)?;
+    let model = model(envelope)?;
     check::chat(envelope)?;
     let (stream, include_usage) = check::streaming(envelope)?;
     let offered = tools::check(envelope)?;
@@ -83,7 +84,7 @@ fn chat_facts(envelope: &Envelope, told: Option<Result<Told, BadRequest>>) -> Re
 /// Checks an embeddings request and finds its facts.
 pub fn read_embeddings(envelope: &Envelope) -> Result<EmbedFacts, BadRequest> {
     const FORMATS: &[&str] = &["float", "base64"];
-    let model = check::model(envelope)?;
+    let model = model(envelope)?;
     check::embeddings(envelope)?;
     if let Some(value) = present(envelope, "encoding_format") {
         let format = string(&mut Cursor::new(value)).map_err(|bad| bad.within("encoding_format"))?.decode();

@@ -9,7 +9,7 @@ use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
 use super::stream::{Decoder, Encoder, Watch};
-use super::{bridge, classify, error, prepare, quirk, reply, request, stream, whole};
+use super::{bridge, error, prepare, quirk, reply, request, stream, whole};
 use crate::dialect::{
     ClientHalf, Decode, Decoded, Echo, Encode, Encoded, Outgoing, Prepared, UpstreamHalf, WatchOptions, Whole,
 };
@@ -18,7 +18,7 @@ use crate::facts::ChatFacts;
 use crate::hub::{Event, Fingerprint, NameRules, Names, Reply, Request};
 use crate::lane::{self, Keepsake};
 use crate::refusal::Refusal;
-use crate::sse;
+use crate::{complaint, sse};
 
 /// OpenAI Chat Completions.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ impl UpstreamHalf for OpenaiChat {
         rows: &[ErrorRow],
         now: Millis,
     ) -> Failure {
-        classify::read_error(status, headers, body, rows, now)
+        complaint::read_error(status, headers, body, rows, now)
     }
 
     fn read_whole(&self, body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, Failure> {

@@ -1,7 +1,7 @@
 //! The messages of a chat request: their shapes, and what routing wants to know of them, in one walk.
 
-use super::check::{empty_array, expect, missing, null, string, unknown_value};
-use super::difficulty::KEYWORD_LIMIT;
+use crate::check::{empty_array, expect, missing, null, string, unknown_value};
+use crate::difficulty::KEYWORD_LIMIT;
 use crate::envelope::BadRequest;
 use crate::json::{self, Cursor, Kind, Text};
 

@@ -9,13 +9,10 @@
 
 mod bridge;
 mod check;
-mod classify;
-mod difficulty;
 pub mod error;
 mod facts;
 mod glance;
 mod halves;
-mod hint;
 mod mend;
 mod messages;
 mod prepare;
@@ -27,15 +24,11 @@ mod tools;
 pub mod types;
 mod watch;
 mod whole;
-mod wording;
 
 pub use bridge::to_whole;
-pub use classify::{MAX_ERROR_BODY, read_error};
-pub use difficulty::difficulty;
 pub use error::{encode_error_event, kind_of_status, refuse};
 pub use facts::{EmbedFacts, TOKENS_OF_AN_IMAGE, read_chat, read_embeddings};
 pub use halves::OpenaiChat;
-pub use hint::LONGEST_HINT;
 pub use prepare::{prepare, prepare_embeddings};
 pub use quirk::{quirk_exists, quirk_names};
 pub use whole::{read_embedding, read_whole};

@@ -6,9 +6,9 @@ use hr_core::failure::{Failure, FailureKind};
 use hr_core::time::Millis;
 use serde_json::Value;
 
-use super::classify::read_inner_error;
 use super::reply::{self, Piece, pieces, word};
 use super::types::{WireAnswer, WireCall, WireChoice, WireFunction, WireReply};
+use crate::complaint::read_inner_error;
 use crate::hub::{CallKind, Event, Finish, Start, unfold};
 use crate::sse;
 

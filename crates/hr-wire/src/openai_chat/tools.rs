@@ -1,6 +1,6 @@
 //! `tools`, `tool_choice`, the older `functions`, and `response_format`: their shapes.
 
-use super::check::{empty_array, expect, missing, null, present, string, unknown_value};
+use crate::check::{empty_array, expect, missing, null, present, string, unknown_value};
 use crate::envelope::{BadRequest, Envelope};
 use crate::json::{Cursor, Kind};
 

@@ -10,10 +10,10 @@ use hr_core::failure::{Failure, FailureKind};
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
-use super::classify::read_inner_error;
 use super::glance::Glance;
 use super::mend::Mender;
 use super::whole::no_answer;
+use crate::complaint::read_inner_error;
 use crate::hub::Finish;
 use crate::sse::{self, Decoder, Frame};
 

@@ -5,8 +5,8 @@ use hr_core::failure::{Failure, FailureKind};
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
-use super::classify::read_inner_error;
 use super::glance::Glance;
+use crate::complaint::read_inner_error;
 use crate::dialect::Whole;
 use crate::hub::{Finish, FinishKind};
 use crate::json::{Cursor, Kind, Syntax};

@@ -23,7 +23,7 @@ use crate::upstream::body::{BodyError, UpstreamBody};
 /// The most bytes of a whole reply.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
 /// The most bytes of a reply that is not a success.
-const MAX_ERROR_BYTES: usize = openai_chat::MAX_ERROR_BODY;
+const MAX_ERROR_BYTES: usize = hr_wire::complaint::MAX_ERROR_BODY;
 /// How long the body of a reply that is not a success is waited for.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 /// The most bytes of a stream that are held back before its first good event.
@@ -172,7 +172,7 @@ async fn refused(receipt: &Receipt, status: StatusCode, headers: &HeaderMap, bod
     };
     let rows = &receipt.provider().errors;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let failure = openai_chat::read_error(status.as_u16(), &header, &body, rows, receipt.now());
+    let failure = hr_wire::complaint::read_error(status.as_u16(), &header, &body, rows, receipt.now());
     let answer = (status.is_client_error() && !body.is_empty()).then_some((status, body));
     Failed { failure, answer }
 }

@@ -1,0 +1,13 @@
+//! What a provider's refusal means, whatever dialect it speaks.
+//!
+//! Servers word their errors alike across dialects, and compatible ones mix them, so there is one reading:
+//! [`classify`] takes an answer apart and lets the catalogue's rows speak first, [`wording`] judges what all
+//! providers have in common, [`hint`] finds when to come back.
+
+mod classify;
+mod hint;
+mod wording;
+
+pub(crate) use classify::read_inner_error;
+pub use classify::{MAX_ERROR_BODY, read_error};
+pub use hint::LONGEST_HINT;

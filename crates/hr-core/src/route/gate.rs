@@ -109,17 +109,55 @@ impl Exclusion {
     }
 }
 
-/// How much is lost on the way to a member: nothing but what its quirks leave out where it speaks the caller's
-/// dialect. `None` when a translation's losses were not counted yet.
-pub(super) fn losses(ask: &Ask, member: &Member) -> Option<u32> {
-    if ask.work == Work::Embed {
-        return Some(0);
-    }
+/// Parameters that label, keep, price or count a request: an answer is the same without them.
+const BOOKKEEPING: [&str; 7] = [
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+];
+
+/// Parameters that mean the same in every dialect; what others mean, a translation has said in its own names.
+const COMMON: [&str; 5] = ["parallel_tool_calls", "temperature", "top_k", "top_logprobs", "top_p"];
+
+/// What a member's quirks leave out of this request.
+fn dropped<'a>(ask: &'a Ask, member: &'a Member) -> impl Iterator<Item = &'a str> {
+    let native = ask.dialect == Some(member.provider.dialect);
+    member.provider.quirks.drop.iter().map(String::as_str).filter(move |name| {
+        // Which usage is counted is ours to say, and nothing is called in parallel where nothing is offered.
+        let says_something = *name != "stream_options" && (ask.tools || *name != "parallel_tool_calls");
+        says_something && (native || COMMON.contains(name)) && ask.params.iter().any(|param| param == name)
+    })
+}
+
+/// How many things a translation for a member loses: none where it speaks the caller's dialect, and none that
+/// are known where they were not counted yet.
+fn untranslatable(ask: &Ask, member: &Member) -> u32 {
     let dialect = member.provider.dialect;
-    let translated = if ask.dialect == Some(dialect) { Some(0) } else { ask.losses.of(dialect) };
-    let says_something = |name: &&String| *name != "stream_options" && ask.params.contains(name);
-    let dropped = member.provider.quirks.drop.iter().filter(says_something).count();
-    translated.map(|count| count.saturating_add(u32::try_from(dropped).unwrap_or(u32::MAX)))
+    if ask.dialect == Some(dialect) { 0 } else { ask.losses.of(dialect).unwrap_or(0) }
+}
+
+/// How much of what shapes an answer is lost on the way to a member.
+pub(super) fn losses(ask: &Ask, member: &Member) -> u32 {
+    let shaping = dropped(ask, member).filter(|name| !BOOKKEEPING.contains(name)).count();
+    untranslatable(ask, member).saturating_add(u32::try_from(shaping).unwrap_or(u32::MAX))
+}
+
+/// Whether anything at all is lost on the way to a member.
+fn loses(ask: &Ask, member: &Member) -> bool {
+    ask.work == Work::Chat && (untranslatable(ask, member) > 0 || dropped(ask, member).next().is_some())
+}
+
+/// What is lost on the way to a member, in words for the caller.
+pub(super) fn lost(ask: &Ask, member: &Member) -> Vec<String> {
+    let mut lost: Vec<String> = dropped(ask, member).map(str::to_owned).collect();
+    if untranslatable(ask, member) > 0 {
+        lost.push(format!("what cannot be said in `{}`", member.provider.dialect.name()));
+    }
+    lost
 }
 
 /// What a gate looks at, whoever it is asked about.
@@ -144,7 +182,7 @@ impl Gatekeeper<'_> {
             Gate::Credential
         } else if member.skip_tokens_over.is_some_and(|most| self.ask.prompt_tokens > most) {
             Gate::SkipTokensOver
-        } else if self.ask.strict && losses(self.ask, member).is_some_and(|count| count > 0) {
+        } else if self.ask.strict && loses(self.ask, member) {
             Gate::Loss
         } else if provider.refusals.hit(self.now, self.ask).is_some() {
             Gate::Refuses

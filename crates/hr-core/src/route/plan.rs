@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::ask::{Ask, Target, Work};
-use super::gate::{Exclusion, Gate, Gatekeeper, key_rest};
+use super::gate::{Exclusion, Gate, Gatekeeper, key_rest, lost};
 use super::score::{Scorer, Terms};
 use super::slots::{MemberSlots, ProviderSlot, Roster, Slots};
 use super::tried::{Memory, Tried};
@@ -63,6 +63,9 @@ pub struct Plan {
     /// Refused parameters behind [`Gate::Refuses`].
     #[serde(skip)]
     pub(super) refused: Vec<String>,
+    /// What would be lost behind [`Gate::Loss`].
+    #[serde(skip)]
+    pub(super) lost: Vec<String>,
 }
 
 impl Plan {
@@ -74,6 +77,7 @@ impl Plan {
 }
 
 /// A model of a member that passed its gates; its candidates share everything but the key.
+#[derive(Clone)]
 struct Group<'a> {
     member: usize,
     model: usize,
@@ -83,8 +87,11 @@ struct Group<'a> {
     provider: &'a ProviderSlot,
     /// The tie-breaks: whose turn it is, then what the model is worth, then the user's order.
     turn: (u64, u32, usize, usize),
-    /// The member's usable keys, as a range of [`Planner::keys`].
+    /// Usable keys of the member, as a range of [`Planner::keys`].
     keys: std::ops::Range<usize>,
+    /// Whether these keys issued what the conversation holds: how long ago the first of them did, in turns of
+    /// issuers. They stand in their own order.
+    issued: Option<usize>,
 }
 
 /// What making one plan needs.
@@ -134,7 +141,9 @@ impl<'a> Planner<'a> {
         for (index, (member, own)) in roster.pool.members.iter().zip(&roster.slots).enumerate() {
             self.member((index, member), (&slots.providers[own.provider], own), &mut groups);
         }
-        groups.sort_unstable_by_key(|group: &Group<'_>| (group.terms.total, group.turn));
+        groups.sort_unstable_by_key(|group: &Group<'_>| {
+            (group.terms.total, group.issued.unwrap_or(usize::MAX), group.turn)
+        });
         let mut reserve = Reserve::default();
         self.plan.choices.reserve(groups.iter().map(|group| group.keys.len()).sum());
         for group in &groups {
@@ -162,6 +171,11 @@ impl<'a> Planner<'a> {
             return;
         }
         if let Some(exclusion) = self.gates.member(index, member, provider) {
+            if exclusion.gate == Gate::Loss {
+                for what in lost(self.ask, member) {
+                    note(&mut self.plan.lost, what);
+                }
+            }
             self.exclude(exclusion, provider, slots);
             return;
         }
@@ -180,8 +194,21 @@ impl<'a> Planner<'a> {
                 None => self.keys.push(key),
             }
         }
-        for group in &mut groups[first..] {
-            group.keys = start..self.keys.len();
+        if self.ask.issuers.is_empty() {
+            groups[first..].iter_mut().for_each(|group| group.keys = start..self.keys.len());
+            return;
+        }
+        let ago = |key: &usize| self.ask.issuers.iter().rev().position(|id| *id == member.keys[*key].id);
+        let keys = &mut self.keys[start..];
+        keys.sort_by_key(|key| ago(key).unwrap_or(usize::MAX));
+        let issued = keys.first().and_then(ago);
+        let others = start + keys.iter().take_while(|key| ago(key).is_some()).count();
+        for at in first..groups.len() {
+            let group = &mut groups[at];
+            let own = issued.map(|_| Group { keys: start..others, issued, ..group.clone() });
+            group.keys = others..self.keys.len();
+            group.terms = self.scores.not_issuer(group.terms);
+            groups.extend(own);
         }
     }
 
@@ -216,6 +243,7 @@ impl<'a> Planner<'a> {
                 provider,
                 turn: (provider.turn, model.quality, index, at),
                 keys: 0..0,
+                issued: None,
             });
         }
         if !asked {
@@ -258,6 +286,7 @@ impl<'a> Planner<'a> {
             provider,
             turn: (0, 0, index, 0),
             keys: 0..0,
+            issued: None,
         });
     }
 
@@ -314,6 +343,9 @@ impl<'a> Planner<'a> {
     /// Where in a group's keys the turn begins.
     fn first_turn(&self, group: &Group<'_>, slot: usize) -> usize {
         let keys = &self.keys[group.keys.clone()];
+        if group.issued.is_some() {
+            return 0;
+        }
         match (self.rotation, group.provider.models[slot].last_key) {
             (Rotation::Sequential, _) => 0,
             (Rotation::RoundRobin, Some(last)) => {
@@ -356,12 +388,17 @@ impl<'a> Planner<'a> {
                 Some(model) => &provider.models[slots.model(model)].refusals,
                 None => &provider.refusals,
             };
-            if let Some(param) = refusals.hit(self.now, self.ask)
-                && !self.plan.refused.iter().any(|known| known == param)
-            {
-                self.plan.refused.push(param.to_owned());
+            if let Some(param) = refusals.hit(self.now, self.ask) {
+                note(&mut self.plan.refused, param.to_owned());
             }
         }
         self.plan.exclusions.push(exclusion);
+    }
+}
+
+/// Notes a word once.
+fn note(words: &mut Vec<String>, word: String) {
+    if !words.contains(&word) {
+        words.push(word);
     }
 }

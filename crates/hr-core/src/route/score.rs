@@ -42,6 +42,8 @@ pub struct Terms {
     pub loss: i32,
     /// It does not speak the caller's dialect.
     pub translated: i32,
+    /// Its key did not issue the opaque things in the conversation, so that they are lost on it.
+    pub not_issuer: i32,
     /// Its provider has failed this very request.
     pub elsewhere: i32,
     /// Its provider's trouble of the last minute.
@@ -69,14 +71,15 @@ struct Weights {
     unconfirmed: i32,
     loss: i32,
     translated: i32,
+    not_issuer: i32,
     elsewhere: i32,
     trouble: i32,
     latency: i32,
     not_fast: i32,
 }
 
-/// The cheapest that is strong enough. Money first; then those strong enough, the least strong of them
-/// first, so that scarce strong ones are kept.
+/// The cheapest that is strong enough. Money first; then whoever the conversation belongs to; then those strong
+/// enough, the least strong of them first, so that scarce strong ones are kept.
 const BALANCED: Weights = Weights {
     other_model: 1_000_000,
     order: 0,
@@ -90,6 +93,7 @@ const BALANCED: Weights = Weights {
     unconfirmed: 700,
     loss: 500,
     translated: 60,
+    not_issuer: 5_000,
     elsewhere: 400,
     trouble: 150,
     latency: 30,
@@ -107,6 +111,7 @@ const BEST: Weights = Weights {
     weakness: 20_000,
     quality: 1,
     price: 20,
+    not_issuer: 900,
     ..BALANCED
 };
 
@@ -123,6 +128,7 @@ const EMBED: Weights = Weights {
     unconfirmed: 0,
     loss: 0,
     translated: 0,
+    not_issuer: 0,
     elsewhere: 0,
     trouble: 0,
     latency: 0,
@@ -212,6 +218,11 @@ impl<'a> Scorer<'a> {
         .summed()
     }
 
+    /// The same points for keys that did not issue what the conversation holds, where some key did.
+    pub(super) fn not_issuer(&self, terms: Terms) -> Terms {
+        Terms { not_issuer: self.weights.not_issuer, ..terms }.summed()
+    }
+
     /// The points of a member's embedding model.
     pub(super) fn embed(&self, index: usize, model: &str) -> Terms {
         let place = i32::try_from(index).unwrap_or(i32::MAX);
@@ -257,6 +268,7 @@ impl Terms {
             self.unconfirmed,
             self.loss,
             self.translated,
+            self.not_issuer,
             self.elsewhere,
             self.trouble,
             self.latency,
@@ -275,9 +287,9 @@ fn spend_step(spend: SpendClass) -> i32 {
     }
 }
 
-/// Three losses are as bad as many; what was not counted yet is taken for none.
-fn loss_step(losses: Option<u32>) -> i32 {
-    losses.map_or(0, |count| i32::try_from(count.min(3)).unwrap_or(3))
+/// Three losses are as bad as many.
+fn loss_step(losses: u32) -> i32 {
+    i32::try_from(losses.min(3)).unwrap_or(3)
 }
 
 /// The bucket of a paid model's price; not knowing it is the dearest.

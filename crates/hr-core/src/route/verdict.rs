@@ -25,7 +25,8 @@ pub enum Verdict {
     TooLarge,
     /// Everybody lacks something that the request asks for.
     Unservable {
-        /// What is lacking: `tools`, `images`, or names of parameters, with commas between them.
+        /// What is lacking: `tools`, `images`, names of parameters, or what a dialect cannot say, with
+        /// commas between them.
         feature: String,
     },
 }
@@ -69,14 +70,13 @@ impl Plan {
                 (Gate::Context | Gate::OutputCap | Gate::SkipTokensOver, _) => reasons.too_large = true,
                 (Gate::Tools, _) => reasons.lack("tools"),
                 (Gate::Vision, _) => reasons.lack("images"),
-                (Gate::Loss, _) => reasons.lack("everything that was sent"),
-                // `refused` names what stands behind `Refuses`, and `tried` tells of what was tried; the
-                // rest could never have served.
-                (Gate::Refuses | Gate::Tried, _) => {}
+                // `refused` and `lost` name what stands behind these two, and `tried` tells of what was tried;
+                // the rest could never have served.
+                (Gate::Refuses | Gate::Loss | Gate::Tried, _) => {}
                 (Gate::Unavailable | Gate::Credential | Gate::Excluded | Gate::NotAsked, _) => {}
             }
         }
-        for param in &self.refused {
+        for param in self.refused.iter().chain(&self.lost) {
             reasons.lack(param);
         }
         for (kind, param) in tried.failures() {

@@ -14,6 +14,7 @@ use hr_core::route::policy::{MIN_WAIT, Rule};
 use hr_core::route::{
     Ask, BreakerPhase, Candidate, Choice, Effect, Gate, Outcome, Profile, Target, Ticket, Tried,
 };
+use hr_core::secret::KeyId;
 use hr_core::time::Millis;
 use proptest::collection::vec;
 use proptest::option;
@@ -85,8 +86,10 @@ fn any_ask() -> impl Strategy<Value = Ask> {
         select(&[10, 5_000, 60_000, 200_000_u64][..]),
         option::of(select(&[100, 50_000_u64][..])),
         any::<[bool; 3]>(),
+        vec(select(&["p0-0", "p1-1", "p2-0", "p9-9"][..]), 0..3),
     )
-        .prop_map(|(profile, target, difficulty, prompt_tokens, max_output, [tools, vision, biased])| {
+        .prop_map(|(profile, target, difficulty, prompt_tokens, max_output, flags, issuers)| {
+            let [tools, vision, biased] = flags;
             Ask {
                 profile,
                 target,
@@ -95,6 +98,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
                 max_output,
                 tools,
                 vision,
+                issuers: issuers.into_iter().map(|name| KeyId(name.to_owned())).collect(),
                 params: if biased { vec!["logit_bias".to_owned()] } else { Vec::new() },
                 ..Ask::default()
             }

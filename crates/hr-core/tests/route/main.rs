@@ -5,6 +5,8 @@ mod world;
 
 mod abilities;
 mod breaker;
+mod issuers;
+mod losses;
 mod preferences;
 mod reloads;
 mod rests;

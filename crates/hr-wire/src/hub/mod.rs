@@ -6,16 +6,20 @@
 
 pub mod carrier;
 mod event;
+mod id;
 mod loss;
 pub mod names;
 mod opaque;
+mod repair;
 mod reply;
 mod request;
 
 pub use event::{Event, Start, fold, unfold};
+pub use id::{LONGEST_ID, legal_id};
 pub use loss::Loss;
 pub use names::{NameRules, Names, Restorer};
 pub use opaque::{Fingerprint, Opaque, OpaqueKind};
+pub use repair::{Repaired, repair};
 pub use reply::{Block, Finish, FinishKind, Reply};
 pub use request::{
     Breakpoint, CallKind, Document, DocumentSource, Effort, Format, ImageSource, Message, Part, RawJson,

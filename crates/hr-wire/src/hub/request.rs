@@ -1,5 +1,7 @@
 //! A request for a reply.
 
+use std::borrow::Cow;
+
 use hr_core::catalog::Dialect;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -102,6 +104,29 @@ pub struct ToolOutput {
     pub content: Vec<Part>,
     /// Whether the tool failed.
     pub is_error: bool,
+}
+
+impl ToolOutput {
+    /// What came out as text, for dialects whose results are nothing else: without pictures and the like, with
+    /// the names of the tools that were found, and with a word where the tool failed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut lines: Vec<Cow<'_, str>> = Vec::new();
+        let mut found: Vec<&str> = Vec::new();
+        for part in &self.content {
+            match part {
+                Part::Text(text) | Part::Refusal(text) => lines.push(text.into()),
+                Part::ToolReference(name) => found.push(name),
+                _ => {}
+            }
+        }
+        if !found.is_empty() {
+            lines.push(format!("Tools now available: {}", found.join(", ")).into());
+        }
+        let text = lines.join("\n");
+        let says_so = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+        if self.is_error && !says_so { format!("Error: {text}") } else { text }
+    }
 }
 
 /// Reasoning of an earlier turn.

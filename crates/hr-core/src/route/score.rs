@@ -141,6 +141,9 @@ const FAST_ROUTE_POINTS: i32 = 500;
 /// From this difficulty on, the fast profile is served by the user's own machine.
 const EASY_ENOUGH_FOR_LOCAL: u8 = 3;
 
+/// The longest prompt that it is given for being quick: more takes it long to read.
+const SHORT_ENOUGH_FOR_LOCAL: u64 = 8_000;
+
 /// A window that nobody stated is trusted with prompts below this.
 const UNSTATED_WINDOW: u64 = 8_192;
 
@@ -167,6 +170,8 @@ pub(super) struct Scorer<'a> {
     ask: &'a Ask,
     tried: &'a Tried,
     weights: Weights,
+    /// Whether the user's own machine counts as quick for this request.
+    local_is_fast: bool,
 }
 
 impl<'a> Scorer<'a> {
@@ -181,10 +186,11 @@ impl<'a> Scorer<'a> {
         if ask.work == Work::Chat && (1..rules.fast_route_threshold).contains(&ask.prompt_tokens) {
             weights.not_fast = weights.not_fast.max(FAST_ROUTE_POINTS);
         }
-        if ask.difficulty < EASY_ENOUGH_FOR_LOCAL {
+        let local_is_fast = is_light(ask);
+        if !local_is_fast {
             weights.not_local = 0;
         }
-        Self { now, ask, tried, weights }
+        Self { now, ask, tried, weights, local_is_fast }
     }
 
     /// The points of a chat model at a member.
@@ -197,6 +203,7 @@ impl<'a> Scorer<'a> {
         let (ask, weights) = (self.ask, &self.weights);
         let distance = i32::from(ask.difficulty) - i32::from(model.rating);
         let latency = Average::fresh(slot.first_byte, self.now);
+        let fast = member.provider.fast || (member.provider.local && self.local_is_fast);
         Terms {
             other_model: weights.other_model * self.other_model(&model.id),
             not_local: weights.not_local * i32::from(!member.provider.local),
@@ -212,7 +219,7 @@ impl<'a> Scorer<'a> {
             elsewhere: weights.elsewhere * i32::from(self.tried.shook(index)),
             trouble: weights.trouble * bucket(provider.trouble.level(self.now), &TROUBLE_STEPS),
             latency: weights.latency * latency.map_or(0, |millis| bucket(millis, &LATENCY_STEPS)),
-            not_fast: weights.not_fast * i32::from(!member.provider.fast && !member.provider.local),
+            not_fast: weights.not_fast * i32::from(!fast),
             ..Terms::default()
         }
         .summed()
@@ -285,6 +292,14 @@ fn spend_step(spend: SpendClass) -> i32 {
         SpendClass::Included => 1,
         SpendClass::Paid => 2,
     }
+}
+
+/// Whether a request is short or casual: no tools, no long prompt, little to think about.
+fn is_light(ask: &Ask) -> bool {
+    ask.difficulty >= EASY_ENOUGH_FOR_LOCAL
+        && ask.prompt_tokens <= SHORT_ENOUGH_FOR_LOCAL
+        && ask.effort <= Effort::Low
+        && !ask.tools
 }
 
 /// Three losses are as bad as many.

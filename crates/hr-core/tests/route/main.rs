@@ -7,6 +7,7 @@ mod abilities;
 mod breaker;
 mod issuers;
 mod losses;
+mod own_machine;
 mod preferences;
 mod reloads;
 mod rests;

@@ -52,32 +52,6 @@ fn profiles_order_the_market() {
 }
 
 #[test]
-fn fast_prefers_the_own_machine_for_what_is_easy() {
-    let mut local = member("here", vec![model("tiny", 5)], 1);
-    let mut provider = (*local.provider).clone();
-    provider.local = true;
-    local.provider = provider.into();
-    let mut quick = member("quick", vec![model("m", 2)], 1);
-    let mut provider = (*quick.provider).clone();
-    provider.fast = true;
-    quick.provider = provider.into();
-    let plain = member("plain", vec![model("m", 2)], 1);
-    let mut pool = pool(vec![plain, quick, local]);
-    let world = World::new(pool.clone());
-    let order = |world: &World, profile, difficulty, prompt_tokens| {
-        let ask = Ask { profile, difficulty, prompt_tokens, ..ask() };
-        world.order(&ask).iter().map(|name| name.split('/').next().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(order(&world, Profile::Fast, 3, 10), ["here", "quick", "plain"]);
-    assert_eq!(order(&world, Profile::Fast, 2, 10), ["quick", "plain", "here"]);
-    assert_eq!(order(&world, Profile::Balanced, 2, 10), ["plain", "quick", "here"]);
-    pool.rules.fast_route_threshold = 100;
-    let world = World::new(pool);
-    assert_eq!(order(&world, Profile::Balanced, 2, 10), ["quick", "plain", "here"]);
-    assert_eq!(order(&world, Profile::Balanced, 2, 100), ["plain", "quick", "here"]);
-}
-
-#[test]
 fn a_slow_provider_comes_later_until_that_is_old_news() {
     let mut world = two_providers();
     let choice = world.choice("a/m/0");

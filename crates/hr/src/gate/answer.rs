@@ -1,14 +1,15 @@
-//! Every answer that is the router's own: JSON, and refusals in the shape that OpenAI's clients read.
+//! Every answer that is the router's own: JSON, streams, and refusals in the shape that the caller reads.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_wire::dialect::ClientHalf;
 use hr_wire::envelope::BadRequest;
-use hr_wire::openai_chat;
+use hr_wire::refusal;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use super::reply::Stream;
@@ -84,9 +85,13 @@ pub fn stream(stream: Stream) -> Answer {
     answer
 }
 
-/// That a request is not served, and what its caller can do.
+/// That a request is not served, and what its caller can do. Its words get their shape at the last moment,
+/// from the dialect of whoever reads them.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Refusal(Box<Words>);
+
+#[derive(Debug)]
+struct Words {
     status: StatusCode,
     message: String,
     kind: Option<&'static str>,
@@ -95,13 +100,17 @@ pub struct Refusal {
     retry_after: Option<Duration>,
     retry_helps: Option<bool>,
     allow: Option<&'static str>,
+    /// The body as a provider of the caller's dialect wrote it.
+    as_written: Option<Bytes>,
+    /// What else the answer's head says.
+    headers: HeaderMap,
 }
 
 impl Refusal {
     /// A refusal in these words.
     #[must_use]
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Words {
             status,
             message: message.into(),
             kind: None,
@@ -110,34 +119,36 @@ impl Refusal {
             retry_after: None,
             retry_helps: None,
             allow: None,
-        }
+            as_written: None,
+            headers: HeaderMap::new(),
+        }))
     }
 
     /// Under this stable code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
-        self.code = Some(code);
+        self.0.code = Some(code);
         self
     }
 
     /// Of this type, where the status alone does not tell it.
     #[must_use]
     pub fn kind(mut self, kind: &'static str) -> Self {
-        self.kind = Some(kind);
+        self.0.kind = Some(kind);
         self
     }
 
     /// Because of this part of the request.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
+        self.0.param = Some(param.into());
         self
     }
 
     /// That the endpoint answers to these methods.
     #[must_use]
     pub fn allow(mut self, methods: &'static str) -> Self {
-        self.allow = Some(methods);
+        self.0.allow = Some(methods);
         self
     }
 
@@ -145,9 +156,9 @@ impl Refusal {
     /// of no use.
     #[must_use]
     pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
-        self.retry_after = wait;
+        self.0.retry_after = wait;
         if wait.is_some_and(|wait| wait > WORTH_A_RETRY) {
-            self.retry_helps = Some(false);
+            self.0.retry_helps = Some(false);
         }
         self
     }
@@ -155,34 +166,60 @@ impl Refusal {
     /// That asking again soon is of no use, whatever the status suggests.
     #[must_use]
     pub fn final_for_now(mut self) -> Self {
-        self.retry_helps = Some(false);
+        self.0.retry_helps = Some(false);
         self
+    }
+
+    /// In exactly these words, which a provider of the caller's dialect wrote.
+    #[must_use]
+    pub fn as_written(mut self, body: impl Into<Bytes>) -> Self {
+        self.0.as_written = Some(body.into());
+        self
+    }
+
+    /// The headers that its answer gets beside its own.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.0.headers
     }
 
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
-    /// The answer.
+    /// What is wrong, before it has a dialect's shape.
     #[must_use]
-    pub fn answer(self) -> Answer {
-        let kind = self.kind.unwrap_or_else(|| kind_of(self.status));
-        let body = openai_chat::refuse(kind, self.code, &self.message, self.param.as_deref());
-        let mut answer = whole(self.status, "application/json", body);
-        if let Some(wait) = self.retry_after {
+    pub fn words(&self) -> refusal::Refusal<'_> {
+        refusal::Refusal {
+            status: self.0.status.as_u16(),
+            kind: self.0.kind,
+            code: self.0.code,
+            message: &self.0.message,
+            param: self.0.param.as_deref(),
+        }
+    }
+
+    /// The answer for somebody who speaks this dialect.
+    #[must_use]
+    pub fn answer(mut self, client: &dyn ClientHalf) -> Answer {
+        let as_written = self.0.as_written.take();
+        let body = as_written.unwrap_or_else(|| client.refuse(&self.words()).into());
+        let mut answer = whole(self.0.status, "application/json", body);
+        let headers = answer.headers_mut();
+        headers.extend(self.0.headers);
+        if let Some(wait) = self.0.retry_after {
             // Rounded up: coming back a moment early would be refused again.
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
-                answer.headers_mut().insert(RETRY_AFTER, value);
+                headers.insert(RETRY_AFTER, value);
             }
         }
-        if let Some(methods) = self.allow {
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        if let Some(methods) = self.0.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
-        if self.retry_helps == Some(false) {
-            answer.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        if self.0.retry_helps == Some(false) {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
         answer
     }
@@ -192,20 +229,8 @@ impl From<BadRequest> for Refusal {
     fn from(bad: BadRequest) -> Self {
         let status = StatusCode::from_u16(bad.status).unwrap_or(StatusCode::BAD_REQUEST);
         let mut refusal = Self::new(status, bad.message);
-        refusal.code = bad.code;
-        refusal.param = bad.param;
+        refusal.0.code = bad.code;
+        refusal.0.param = bad.param;
         refusal
-    }
-}
-
-/// The type that OpenAI's API gives an error of this status.
-fn kind_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "authentication_error",
-        403 => "permission_error",
-        429 => "rate_limit_error",
-        400..500 => "invalid_request_error",
-        503 => "router_error",
-        _ => "server_error",
     }
 }

@@ -2,22 +2,21 @@
 //! reply, or a failure. Nothing has gone to the caller before this returns.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Work;
-use hr_core::usage::Usage;
+use hr_wire::dialect::Whole;
+use hr_wire::lane::Watch;
 use hr_wire::openai_chat;
-use hr_wire::openai_chat::stream::{Watch, WatchOptions};
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use tokio::time::Instant;
 
+use super::lane::Lane;
 use super::receipt::Receipt;
-use super::routes::HOP_HEADER;
 use crate::upstream::body::{BodyError, UpstreamBody};
 
 /// The most bytes of a whole reply.
@@ -33,16 +32,16 @@ const MAX_PREFACE_BYTES: usize = 1024 * 1024;
 pub struct Order {
     /// The body, made for this candidate.
     pub body: Bytes,
+    /// What the request needs beside the headers of every call to this candidate.
+    pub headers: HeaderMap,
     /// What kind of answer is wanted.
     pub work: Work,
     /// Whether a stream is wanted.
     pub stream: bool,
-    /// Whether the usage in the stream is for us alone.
-    pub hide_usage: bool,
     /// Whether the caller wants to see the usage of its stream.
     pub wants_usage: bool,
-    /// The hop header: every router that this request has passed.
-    pub hops: HeaderValue,
+    /// How the answer is read.
+    pub lane: Lane,
     /// How long the first event, or the whole reply, is waited for.
     pub wait: Duration,
 }
@@ -51,10 +50,10 @@ pub struct Order {
 pub enum Started {
     /// A whole reply.
     Whole {
-        /// The provider's bytes.
+        /// The caller's bytes.
         body: Bytes,
-        /// What it cost.
-        usage: Usage,
+        /// What is to know of it.
+        whole: Whole,
     },
     /// A stream with a good first event.
     Stream(Box<Opening>),
@@ -67,7 +66,7 @@ pub struct Opening {
     /// The rest; `None` when the stream has ended well already.
     pub rest: Option<UpstreamBody>,
     /// Follows the stream.
-    pub watch: Watch,
+    pub watch: Box<dyn Watch>,
 }
 
 /// An attempt that failed: the router's view of it, and the provider's own answer where there was one.
@@ -98,50 +97,52 @@ pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Fai
 
 async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let live = receipt.live.clone();
-    let Order { body, work, stream, hide_usage, wants_usage, hops, .. } = order;
+    let Order { body, headers, work, stream, wants_usage, lane, .. } = order;
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = live.address(receipt.candidate, work).clone();
     *request.headers_mut() = live.headers(receipt.candidate).clone();
-    request.headers_mut().insert(HOP_HEADER, hops);
+    request.headers_mut().extend(headers);
 
     let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
     let (head, incoming) = response.into_parts();
     let body = UpstreamBody::new(&head.headers, incoming);
     if head.status != StatusCode::OK {
-        return Err(refused(receipt, head.status, &head.headers, body).await);
+        return Err(refused(receipt, &lane, head.status, &head.headers, body).await);
     }
     if stream && !is_of_type(&head.headers, "application/json") {
-        return open(receipt, body, hide_usage).await;
+        return open(receipt, body, &lane).await;
     }
     let bytes = body.whole(MAX_REPLY_BYTES).await.map_err(|error| broken(&error))?;
     receipt.first_byte();
     let provider = receipt.provider();
     if work == Work::Embed {
         let usage = openai_chat::read_embedding(&bytes, &provider.errors, receipt.now())?;
-        return Ok(Started::Whole { body: bytes, usage });
+        return Ok(Started::Whole { body: bytes, whole: Whole { usage, ..Whole::default() } });
     }
-    if !stream && is_of_type(&head.headers, "text/event-stream") {
-        // A server that only streams: the caller gets what the stream amounts to.
-        let whole = openai_chat::to_whole(&bytes, Arc::clone(provider), receipt.now())?;
-        let usage = openai_chat::read_whole(&whole, &provider.errors, receipt.now())?.usage;
-        return Ok(Started::Whole { body: whole, usage });
-    }
-    let whole = openai_chat::read_whole(&bytes, &provider.errors, receipt.now())?;
     if !stream {
-        return Ok(Started::Whole { body: bytes, usage: whole.usage });
+        let bytes = if is_of_type(&head.headers, "text/event-stream") {
+            // A server that only streams: the caller gets what the stream amounts to.
+            lane.upstream.to_whole(&bytes, provider, receipt.now())?
+        } else {
+            bytes
+        };
+        let (body, whole) = lane.whole(bytes, provider, receipt.now())?;
+        return Ok(Started::Whole { body, whole });
     }
     // A server that cannot stream, or did not for once: its answer becomes the stream that was asked for.
-    let events = openai_chat::stream::of_whole(&bytes, true)?;
-    let mut watch = Watch::new(WatchOptions { hide_usage: !wants_usage });
+    lane.upstream.read_whole(&bytes, &provider.errors, receipt.now())?;
+    let events = lane.upstream.to_stream(&bytes)?;
+    let mut watch = lane.watch(provider, receipt.now(), !wants_usage);
     let mut out = Vec::new();
     watch.push(events, &mut out)?;
+    watch.finish(&mut out)?;
     Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: None, watch })))
 }
 
 /// Reads a stream up to its first good event.
-async fn open(receipt: &mut Receipt, mut body: UpstreamBody, hide_usage: bool) -> Result<Started, Failed> {
-    let mut watch = Watch::new(WatchOptions { hide_usage }).of(Arc::clone(receipt.provider()), receipt.now());
+async fn open(receipt: &mut Receipt, mut body: UpstreamBody, lane: &Lane) -> Result<Started, Failed> {
+    let mut watch = lane.watch(receipt.provider(), receipt.now(), lane.hide_usage);
     let mut out = Vec::new();
     let mut held = 0;
     loop {
@@ -164,7 +165,13 @@ async fn open(receipt: &mut Receipt, mut body: UpstreamBody, hide_usage: bool) -
 }
 
 /// Reads an answer that is not a 200.
-async fn refused(receipt: &Receipt, status: StatusCode, headers: &HeaderMap, body: UpstreamBody) -> Failed {
+async fn refused(
+    receipt: &Receipt,
+    lane: &Lane,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: UpstreamBody,
+) -> Failed {
     let body = match tokio::time::timeout(ERROR_BODY_WAIT, body.whole(MAX_ERROR_BYTES)).await {
         Ok(Ok(bytes)) => bytes,
         // The status alone still tells something.
@@ -172,7 +179,7 @@ async fn refused(receipt: &Receipt, status: StatusCode, headers: &HeaderMap, bod
     };
     let rows = &receipt.provider().errors;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let failure = hr_wire::complaint::read_error(status.as_u16(), &header, &body, rows, receipt.now());
+    let failure = lane.upstream.read_error(status.as_u16(), &header, &body, rows, receipt.now());
     let answer = (status.is_client_error() && !body.is_empty()).then_some((status, body));
     Failed { failure, answer }
 }

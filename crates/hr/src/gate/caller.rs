@@ -12,6 +12,10 @@ pub struct Callers {
     digests: Vec<[u8; 32]>,
 }
 
+/// The access key that a request came with, by its digest: what one caller leaves here no other one finds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallerId([u8; 32]);
+
 impl Callers {
     /// The callers that hold one of these keys.
     #[must_use]
@@ -19,19 +23,20 @@ impl Callers {
         Self { digests: keys.iter().map(|key| digest(key.expose().as_bytes())).collect() }
     }
 
-    /// Whether the headers carry a key: `Authorization: Bearer KEY`, `Authorization: KEY` or `x-api-key: KEY`.
+    /// Whose key the headers carry: `Authorization: Bearer KEY`, `Authorization: KEY` or `x-api-key: KEY`. Clients
+    /// send both when they have a login of their own beside ours, so either may be it.
     #[must_use]
-    pub fn admit(&self, headers: &HeaderMap) -> bool {
+    pub fn admit(&self, headers: &HeaderMap) -> Option<CallerId> {
         let authorization = headers.get(AUTHORIZATION).map(|value| without_scheme(value.as_bytes()));
         let api_key = headers.get("x-api-key").map(http::HeaderValue::as_bytes);
-        [authorization, api_key].into_iter().flatten().any(|token| self.knows(token))
+        [authorization, api_key].into_iter().flatten().find_map(|token| self.knows(token))
     }
 
-    fn knows(&self, token: &[u8]) -> bool {
+    fn knows(&self, token: &[u8]) -> Option<CallerId> {
         let given = digest(token.trim_ascii());
         // Every key is compared, so that the time does not tell which one was near.
         let found = self.digests.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&given));
-        bool::from(found)
+        bool::from(found).then_some(CallerId(given))
     }
 }
 
@@ -126,7 +131,7 @@ mod tests {
             ("authorization", "sk-two"),
             ("x-api-key", "sk-one"),
         ] {
-            assert!(callers.admit(&headers(&[(name, value)])), "{name}: {value}");
+            assert!(callers.admit(&headers(&[(name, value)])).is_some(), "{name}: {value}");
         }
         for (name, value) in [
             ("authorization", "Bearer sk-on"),
@@ -134,10 +139,13 @@ mod tests {
             ("authorization", ""),
             ("x-api-key", "sk-ones"),
         ] {
-            assert!(!callers.admit(&headers(&[(name, value)])), "{name}: {value}");
+            assert!(callers.admit(&headers(&[(name, value)])).is_none(), "{name}: {value}");
         }
-        assert!(!callers.admit(&HeaderMap::new()));
-        assert!(!Callers::new(&[]).admit(&headers(&[("authorization", "Bearer ")])));
+        assert!(callers.admit(&HeaderMap::new()).is_none());
+        assert!(Callers::new(&[]).admit(&headers(&[("authorization", "Bearer ")])).is_none());
+        let both = headers(&[("authorization", "Bearer of-another-login"), ("x-api-key", "sk-one")]);
+        assert!(callers.admit(&both) == callers.admit(&headers(&[("authorization", "sk-one")])));
+        assert!(callers.admit(&both) != callers.admit(&headers(&[("x-api-key", "sk-two")])));
     }
 
     #[test]

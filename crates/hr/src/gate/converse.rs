@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hr_core::failure::FailureKind;
 use hr_core::pool::Member;
-use hr_core::route::{Ask, Choice, Effort, Next, Plan, Roster, Ticket, Tried, Verdict, Work};
+use hr_core::route::{Ask, Choice, Effort, Next, Plan, Roster, Ticket, Tried, Verdict};
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
+use hr_wire::dialect::Prepared;
 use hr_wire::hub::Loss;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -16,7 +17,8 @@ use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
 use super::attempt::{Failed, Order, Started, attempt};
-use super::question::Question;
+use super::endpoint::Endpoint;
+use super::question::{Circumstances, Question};
 use super::receipt::Receipt;
 use super::reply::Stream;
 use super::{Gate, Live, intake, routes, verdict};
@@ -45,38 +47,53 @@ const RESTS: u32 = 3;
 /// The longest rest that is waited for; of a longer one the caller is told.
 const SHORT_REST: Duration = Duration::from_secs(2);
 
+/// Who comes with what, before the body is read.
+pub struct Visit {
+    /// The gateway.
+    pub gate: Arc<Gate>,
+    /// The snapshot that the request began with.
+    pub live: Arc<Live>,
+    /// The id that the caller sees as `X-Request-Id`.
+    pub id: String,
+    /// Where it is asked.
+    pub endpoint: Endpoint,
+    /// The headers of the request.
+    pub headers: HeaderMap,
+}
+
 /// Serves one request: reads it, plans, tries candidates until one produces something good, and answers.
 ///
 /// # Errors
-/// A refusal in the caller's own dialect: its own mistake, or that nobody could serve it.
-pub async fn converse(
-    gate: &Arc<Gate>,
-    live: Arc<Live>,
-    id: &str,
-    headers: &HeaderMap,
-    body: Incoming,
-    work: Work,
-) -> Result<Answer, Refusal> {
+/// A refusal: the caller's own mistake, or that nobody could serve it.
+pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
+    let Visit { gate, live, .. } = &visit;
     let started = gate.clock.now();
     let patience = live.settings.timeouts.request_deadline;
-    let bytes = intake::read(headers, body, live.settings.max_request_bytes, patience).await?;
-    let question = Question::read(bytes, work)?;
-    let ask = question.ask(headers, &live)?;
+    let bytes = intake::read(&visit.headers, body, live.settings.max_request_bytes, patience).await?;
+    let circumstances = Circumstances { nonce: gate.chance.draw(), now: started.0 / 1000 };
+    let question = Question::read(bytes, visit.endpoint, circumstances)?;
+    serve(visit, question, started.after(patience)).await
+}
+
+/// Finds somebody who answers the question before the deadline.
+async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Answer, Refusal> {
+    let Visit { gate, live, id, endpoint, headers } = &visit;
+    let ask = question.ask(headers, live)?;
     let roster = gate
         .router()
         .roster_for(&live.roster, &ask.target)
         .ok_or_else(|| verdict::not_called(question.model()))?;
     let mut journey = Journey {
         gate,
-        live: &live,
+        live,
         roster: &roster,
-        deadline: started.after(live.settings.timeouts.request_deadline),
+        deadline,
         tried: Tried::default(),
         known_bad: 0,
         repeats: 0,
         rests: 0,
         model: None,
-        line: RequestLine::new(id.to_owned(), endpoint(work)),
+        line: RequestLine::new(id.clone(), endpoint.name()),
     };
     let mut last_answer = None;
     loop {
@@ -85,37 +102,49 @@ pub async fn converse(
             if journey.may_repeat(&plan, &ask).await || journey.may_rest(&plan).await {
                 continue;
             }
-            return Ok(journey.refuse(&ask, &plan, last_answer));
+            return Err(journey.refuse(&ask, &plan, last_answer));
         };
-        let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(&live), choice.candidate, ticket);
+        let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(live), choice.candidate, ticket);
         journey.calls(&choice);
         let member = roster.member(choice.candidate);
         let prepared = question.body(&roster, choice.candidate);
-        let losses = prepared.losses;
         let order = Order {
-            body: prepared.body,
-            work,
+            headers: accompany(gate, headers, &prepared),
+            work: endpoint.work(),
             stream: question.stream(),
-            hide_usage: prepared.asked_for_usage && !question.wants_usage(),
-            hops: routes::hops(gate, headers),
             wants_usage: question.wants_usage(),
+            lane: question.lane(member, &prepared),
             wait: journey.wait(&plan, &ask, member),
+            body: prepared.body,
         };
         match attempt(&mut receipt, order).await {
-            Ok(started) => return Ok(journey.commit(started, receipt, &losses)),
+            Ok(started) => return Ok(journey.commit(started, receipt, &prepared.losses)),
             Err(Failed { failure, answer }) => {
                 journey.tried.note(&roster, choice.candidate, &failure);
                 let keep = matches!(failure.kind, FailureKind::TooLarge | FailureKind::Unsupported);
                 let withheld = failure.kind == FailureKind::ContentRefused && answer.is_none();
                 match receipt.fail(failure) {
-                    Next::GiveBack if withheld => return Ok(journey.withheld()),
-                    Next::GiveBack => return Ok(journey.give_back(answer)),
+                    Next::GiveBack if withheld => return Err(journey.withheld()),
+                    Next::GiveBack => return Err(journey.give_back(answer)),
                     Next::Another if keep => last_answer = answer,
                     Next::Another => {}
                 }
             }
         }
     }
+}
+
+/// What a call needs beside the headers of every call to its candidate.
+fn accompany(gate: &Gate, headers: &HeaderMap, prepared: &Prepared) -> HeaderMap {
+    let mut extra = HeaderMap::with_capacity(1 + prepared.headers.len());
+    extra.insert(routes::HOP_HEADER, routes::hops(gate, headers));
+    for (name, value) in &prepared.headers {
+        // Made by a dialect of what a caller wrote: a value that no header can hold is left out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            extra.insert(HeaderName::from_static(name), value);
+        }
+    }
+    extra
 }
 
 /// One request on its way through the candidates.
@@ -221,8 +250,8 @@ impl Journey<'_> {
         let (provider, model) = (self.line.provider.clone(), self.model.take());
         let attempts = self.line.attempts;
         let mut answer = match started {
-            Started::Whole { body, usage } => {
-                receipt.succeed(usage);
+            Started::Whole { body, whole } => {
+                receipt.succeed(whole.usage);
                 self.line.end(200, Ended::Well);
                 answer::whole(StatusCode::OK, "application/json", body)
             }
@@ -231,7 +260,7 @@ impl Journey<'_> {
                 answer::stream(Stream::new(opening, receipt, idle, self.line))
             }
         };
-        mark(&mut answer, attempts, provider.as_deref(), model.as_deref());
+        mark(answer.headers_mut(), attempts, provider.as_deref(), model.as_deref());
         if let Some(value) = named(losses) {
             answer.headers_mut().insert(LOSS, value);
         }
@@ -239,32 +268,30 @@ impl Journey<'_> {
     }
 
     /// The caller's own mistake goes back as the provider told it, without anything of ours in it.
-    fn give_back(mut self, answer: Option<(StatusCode, Bytes)>) -> Answer {
+    fn give_back(mut self, answer: Option<(StatusCode, Bytes)>) -> Refusal {
         let (status, body) = answer.unwrap_or((StatusCode::BAD_REQUEST, Bytes::new()));
         let text = String::from_utf8_lossy(&body);
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-        let mut back = if is_json {
-            answer::whole(status, "application/json", self.live.redact_json(&text))
-        } else {
-            Refusal::new(status, "the provider refused the request as malformed").answer()
-        };
+        let mut back = Refusal::new(status, "the provider refused the request as malformed");
+        if is_json {
+            back = back.as_written(self.live.redact_json(&text));
+        }
         self.line.end(status.as_u16(), Ended::Well);
-        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
         back
     }
 
     /// A content filter left nothing of a 200 that could go back: the caller learns what its own request did.
-    fn withheld(mut self) -> Answer {
+    fn withheld(mut self) -> Refusal {
         let words = "the provider's content filter withheld the answer";
-        let refusal = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
-        self.line.end(refusal.status().as_u16(), Ended::Well);
-        let mut back = refusal.answer();
-        mark(&mut back, self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        let mut back = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
+        self.line.end(back.status().as_u16(), Ended::Well);
+        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
         back
     }
 
     /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
-    fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Answer {
+    fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<(StatusCode, Bytes)>) -> Refusal {
         let mut told = plan.verdict(&self.tried);
         if let Verdict::Unservable { feature } = &mut told {
             // The name may be a provider's word.
@@ -274,23 +301,15 @@ impl Journey<'_> {
             return self.give_back(Some(answer));
         }
         let off = verdict::switched_off(&self.roster.pool, &ask.target);
-        let refusal = match (&told, off) {
+        let mut refusal = match (&told, off) {
             (Verdict::NoProviders, Some(why)) => verdict::no_providers(&why),
             _ => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
         self.line.provider = None;
         self.line.model = None;
         self.line.end(refusal.status().as_u16(), Ended::Well);
-        let mut answer = refusal.answer();
-        mark(&mut answer, self.line.attempts, None, None);
-        answer
-    }
-}
-
-fn endpoint(work: Work) -> &'static str {
-    match work {
-        Work::Chat => "chat",
-        Work::Embed => "embeddings",
+        mark(refusal.headers_mut(), self.line.attempts, None, None);
+        refusal
     }
 }
 
@@ -303,8 +322,7 @@ fn named(losses: &[Loss]) -> Option<HeaderValue> {
     HeaderValue::from_str(&names.join(", ")).ok()
 }
 
-fn mark(answer: &mut Answer, attempts: u32, provider: Option<&str>, model: Option<&str>) {
-    let headers = answer.headers_mut();
+fn mark(headers: &mut HeaderMap, attempts: u32, provider: Option<&str>, model: Option<&str>) {
     headers.insert(ATTEMPTS, HeaderValue::from(attempts));
     for (name, value) in [(PROVIDER, provider), (MODEL, model)] {
         // A model id that no header can hold is left out rather than mangled.

@@ -12,9 +12,12 @@ pub mod attempt;
 pub mod caller;
 pub mod clock;
 pub mod converse;
+pub mod endpoint;
 pub mod intake;
+pub mod lane;
 pub mod lifecycle;
 pub mod models;
+pub mod paths;
 pub mod question;
 pub mod receipt;
 pub mod reply;
@@ -31,6 +34,7 @@ use hr_core::pool::Pool;
 use hr_core::route::{Candidate, Roster, Router, Work};
 use hr_core::secret::Secret;
 use hr_core::settings::Settings;
+use hr_wire::dialect::upstream_half;
 use hr_wire::json::{Cursor, quoted};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
@@ -95,7 +99,7 @@ pub struct Live {
 /// How to reach one member: what would otherwise be built anew for each call.
 struct Way {
     chat: Uri,
-    embeddings: Uri,
+    embeddings: Option<Uri>,
     /// The headers of each key, in the member's order.
     headers: Vec<HeaderMap>,
 }
@@ -107,7 +111,8 @@ impl Live {
         let way = &self.ways[candidate.member];
         match work {
             Work::Chat => &way.chat,
-            Work::Embed => &way.embeddings,
+            // A member whose dialect has no embeddings has no model for them either, and is no candidate.
+            Work::Embed => way.embeddings.as_ref().unwrap_or(&way.chat),
         }
     }
 
@@ -189,7 +194,12 @@ fn ways(pool: &Pool) -> Result<Vec<Way>, Unusable> {
             .map(|key| sign::headers(member, key))
             .collect::<Result<_, _>>()
             .map_err(|source| Unusable::Sign { provider: provider(), source })?;
-        Ok(Way { chat: address("/chat/completions")?, embeddings: address("/embeddings")?, headers })
+        let upstream = upstream_half(member.provider.dialect);
+        Ok(Way {
+            chat: address(upstream.chat_path())?,
+            embeddings: upstream.embeddings_path().map(address).transpose()?,
+            headers,
+        })
     };
     pool.members.iter().map(way).collect()
 }

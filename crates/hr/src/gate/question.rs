@@ -1,10 +1,11 @@
 //! What a caller asks, in the shape of its endpoint: the facts for routing, and the body for a candidate.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use hr_core::catalog::Quirks;
 use hr_core::pool::{Member, Pool, PoolModel};
 use hr_core::route::{self, Ask, Candidate, Profile, Roster, Target, Work};
-use hr_wire::dialect::{Outgoing, Prepared};
+use hr_wire::dialect::{Echo, Outgoing, Prepared, upstream_half};
 use hr_wire::envelope::Envelope;
 use hr_wire::facts::ChatFacts;
 use hr_wire::openai_chat::{self, EmbedFacts};
@@ -12,6 +13,8 @@ use http::HeaderMap;
 
 use super::Live;
 use super::answer::Refusal;
+use super::endpoint::Endpoint;
+use super::lane::Lane;
 use super::verdict::unknown_model;
 
 /// The preference of the caller.
@@ -19,14 +22,25 @@ const PROFILE: &str = "x-hermes-profile";
 
 /// A request as it came, and what was found in it.
 pub struct Question {
+    endpoint: Endpoint,
     envelope: Envelope,
     facts: Facts,
+    echo: Arc<Echo>,
 }
 
 /// What was found, in the shape of its endpoint.
 enum Facts {
-    Chat(ChatFacts),
+    Chat(Box<ChatFacts>),
     Embed(EmbedFacts),
+}
+
+/// What a reply needs that comes neither from the request nor from the provider.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// A random number.
+    pub nonce: u64,
+    /// Seconds since the epoch.
+    pub now: u64,
 }
 
 impl Question {
@@ -34,18 +48,34 @@ impl Question {
     ///
     /// # Errors
     /// A refusal that points at what is wrong.
-    pub fn read(body: Bytes, work: Work) -> Result<Self, Refusal> {
-        Ok(match work {
+    pub fn read(body: Bytes, endpoint: Endpoint, circumstances: Circumstances) -> Result<Self, Refusal> {
+        let Circumstances { nonce, now } = circumstances;
+        let (envelope, facts, echo) = match endpoint.work() {
             Work::Chat => {
-                let (envelope, facts) = openai_chat::read_chat(body)?;
-                Self { envelope, facts: Facts::Chat(facts) }
+                let (envelope, facts) = endpoint.client().read(body)?;
+                let echo = Echo {
+                    model: facts.model.clone(),
+                    include_usage: facts.include_usage,
+                    shows_reasoning: facts.shows_reasoning,
+                    prompt_tokens: facts.prompt_tokens,
+                    nonce,
+                    now,
+                    request: (endpoint == Endpoint::Responses).then(|| envelope.clone()),
+                };
+                (envelope, Facts::Chat(Box::new(facts)), echo)
             }
             Work::Embed => {
                 let envelope = Envelope::read(body)?;
                 let facts = openai_chat::read_embeddings(&envelope)?;
-                Self { envelope, facts: Facts::Embed(facts) }
+                (envelope, Facts::Embed(facts), Echo::default())
             }
-        })
+        };
+        Ok(Self { endpoint, envelope, facts, echo: Arc::new(echo) })
+    }
+
+    /// Where it was asked.
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
     }
 
     /// What routing may look at.
@@ -70,6 +100,7 @@ impl Question {
                     structured: facts.structured,
                     effort: facts.effort,
                     stream: facts.stream,
+                    dialect: self.endpoint.client().native(),
                     params: facts.params.clone(),
                     ..Ask::default()
                 })
@@ -105,32 +136,44 @@ impl Question {
     /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
     pub fn body(&self, roster: &Roster, candidate: Candidate) -> Prepared {
         let (member, model) = (roster.member(candidate), roster.model_id(candidate));
-        let quirks: &Quirks = &member.provider.quirks;
         match &self.facts {
             Facts::Embed(_) => {
+                let quirks = &member.provider.quirks;
                 let body = openai_chat::prepare_embeddings(&self.envelope, model, quirks);
                 Prepared { body, headers: Vec::new(), asked_for_usage: false, losses: Vec::new() }
             }
             Facts::Chat(facts) => {
-                let known = member.models.get(candidate.model);
-                openai_chat::prepare(
-                    &self.envelope,
-                    &Outgoing {
-                        model,
-                        quirks,
-                        model_quirks: known.map_or(&[], |known| known.quirks.as_slice()),
-                        foreign: &[],
-                        stream: facts.stream,
-                        caller_wants_usage: facts.include_usage,
-                        max_output_cap: output_cap(member, known),
-                        reasoning_reserve: match known.and_then(|known| known.reasoning) {
-                            Some(true) => roster.pool.rules.reasoning_reserve,
-                            _ => 0,
-                        },
-                    },
-                )
+                let outgoing = outgoing(facts, roster, candidate);
+                upstream_half(member.provider.dialect).prepare(&self.envelope, &outgoing)
             }
         }
+    }
+
+    /// How the answer of a candidate is read.
+    pub fn lane(&self, member: &Member, prepared: &Prepared) -> Lane {
+        Lane {
+            upstream: upstream_half(member.provider.dialect),
+            echo: Arc::clone(&self.echo),
+            hide_usage: prepared.asked_for_usage && !self.wants_usage(),
+            keep: matches!(&self.facts, Facts::Chat(facts) if facts.keep),
+        }
+    }
+}
+
+/// What an attempt at this candidate sends where.
+fn outgoing<'a>(facts: &ChatFacts, roster: &'a Roster, candidate: Candidate) -> Outgoing<'a> {
+    let member = roster.member(candidate);
+    let known = member.models.get(candidate.model);
+    Outgoing {
+        stream: facts.stream,
+        caller_wants_usage: facts.include_usage,
+        model_quirks: known.map_or(&[], |known| known.quirks.as_slice()),
+        max_output_cap: output_cap(member, known),
+        reasoning_reserve: match known.and_then(|known| known.reasoning) {
+            Some(true) => roster.pool.rules.reasoning_reserve,
+            _ => 0,
+        },
+        ..Outgoing::new(roster.model_id(candidate), &member.provider.quirks)
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
-use hr_wire::openai_chat;
-use hr_wire::openai_chat::stream::Watch;
+use hr_wire::lane::Watch;
+use hr_wire::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::{self, Opening};
@@ -28,7 +28,7 @@ const AFTER_DONE: Duration = Duration::from_millis(250);
 pub struct Stream {
     ready: VecDeque<Bytes>,
     rest: Option<UpstreamBody>,
-    watch: Watch,
+    watch: Box<dyn Watch>,
     /// Reused for each chunk.
     out: Vec<Bytes>,
     receipt: Option<Receipt>,
@@ -80,7 +80,7 @@ impl Stream {
                     Ok(()) => self.ready.extend(self.out.drain(..)),
                     Err(failure) => self.cut(failure),
                 },
-                Some(Err(error)) if self.watch.finish_reason().is_none() => self.cut(attempt::broken(&error)),
+                Some(Err(error)) if !self.watch.is_finished() => self.cut(attempt::broken(&error)),
                 // An end after the finish reason is an end, however the connection went.
                 Some(Err(_)) | None => self.end(),
             }
@@ -122,10 +122,11 @@ impl Stream {
         self.rest = None;
         // What was good before the cut still goes out.
         self.ready.extend(self.out.drain(..));
-        self.ready.push_back(openai_chat::encode_error_event(
-            "upstream_cut",
-            "the provider broke off in the middle of the answer; ask again",
-        ));
+        self.ready.push_back(self.watch.fail(&Refusal {
+            kind: Some("upstream_error"),
+            code: Some("upstream_cut"),
+            ..Refusal::new(502, "the provider broke off in the middle of the answer; ask again")
+        }));
         self.line.end(200, Ended::Cut(failure.kind));
         if let Some(receipt) = self.receipt.take() {
             receipt.fail(failure);

@@ -1,4 +1,4 @@
-//! Every URL, and what stands before all of them: the door, the access key, the hop check.
+//! What stands before every page: the door, the access key, the hop check; and behind it, who answers.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,68 +6,44 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use hr_core::route::Work;
+use hr_core::catalog::Dialect;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
-use super::{Gate, Live, converse, intake, models, status};
+use super::converse::{Visit, converse};
+use super::paths::{self, Page};
+use super::{Gate, Live, intake, models, status};
 use crate::watch::metrics;
 
 /// Names every router that a request has passed, so that a circle is seen.
 pub const HOP_HEADER: HeaderName = HeaderName::from_static("x-hermes-hop");
 /// The id of a request, in every answer and every log line.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same under the name that Anthropic's clients look for.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 /// More routers in a row than this are taken for a circle.
 const MAX_HOPS: usize = 8;
-
-/// What a path leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page<'a> {
-    Welcome,
-    Favicon,
-    Health,
-    Metrics,
-    Models,
-    Model(&'a str),
-    Status,
-    Chat,
-    Embeddings,
-}
-
-/// The table of URLs: the page and the method that it answers to.
-fn page(path: &str) -> Option<(Page<'_>, Method)> {
-    Some(match path {
-        "/" => (Page::Welcome, Method::GET),
-        "/favicon.ico" => (Page::Favicon, Method::GET),
-        "/health" => (Page::Health, Method::GET),
-        "/metrics" => (Page::Metrics, Method::GET),
-        "/v1/models" => (Page::Models, Method::GET),
-        "/v1/status" => (Page::Status, Method::GET),
-        "/v1/chat/completions" => (Page::Chat, Method::POST),
-        "/v1/embeddings" => (Page::Embeddings, Method::POST),
-        _ => match path.strip_prefix("/v1/models/") {
-            Some(id) if !id.is_empty() => (Page::Model(id), Method::GET),
-            _ => return None,
-        },
-    })
-}
 
 /// Answers one request.
 pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
     let id = format!("req_{:016x}", gate.chance.draw());
+    let client = paths::speaks(request.uri().path(), request.headers());
     let mut answer = match unless_it_panics(dispatch(&gate, &id, request)).await {
         Some(Ok(answer)) => answer,
-        Some(Err(refusal)) => refusal.answer(),
+        Some(Err(refusal)) => refusal.answer(client),
         None => {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect of the router; its log names the place")
                 .code("internal_error")
-                .answer()
+                .answer(client)
         }
     };
     gate.metrics.answered(answer.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&id) {
+        if client.native() == Some(Dialect::Anthropic) {
+            answer.headers_mut().insert(ANTHROPIC_REQUEST_ID, value.clone());
+        }
         answer.headers_mut().insert(REQUEST_ID, value);
     }
     answer
@@ -107,8 +83,10 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Models => Ok(models::list(gate, &live)),
         Page::Model(id) => models::one(gate, &live, id),
         Page::Status => Ok(status::status(gate, &live)),
-        Page::Chat => converse::converse(gate, live, id, &head.headers, body, Work::Chat).await,
-        Page::Embeddings => converse::converse(gate, live, id, &head.headers, body, Work::Embed).await,
+        Page::Ask(endpoint) => {
+            let gate = Arc::clone(gate);
+            converse(Visit { gate, live, id: id.to_owned(), endpoint, headers: head.headers }, body).await
+        }
     }
 }
 
@@ -121,30 +99,31 @@ fn check<'a>(gate: &Gate, live: &Live, head: &'a http::request::Parts) -> Result
         )
         .code("host_not_allowed"));
     }
-    let found = page(head.uri.path());
-    let open = match &found {
-        Some((Page::Welcome | Page::Favicon | Page::Health, _)) => true,
-        Some((Page::Metrics, _)) => !live.settings.metrics_require_auth,
+    let found = paths::page(head.uri.path());
+    let open = match found {
+        Some(Page::Welcome | Page::Favicon | Page::Health) => true,
+        Some(Page::Metrics) => !live.settings.metrics_require_auth,
         _ => false,
     };
-    if !open && !live.callers.admit(&head.headers) {
+    if !open && live.callers.admit(&head.headers).is_none() {
         return Err(Refusal::new(
             StatusCode::UNAUTHORIZED,
             "no valid access key was given; send one of PROXY_API_KEYS as `Authorization: Bearer KEY`",
         )
         .code("invalid_api_key"));
     }
-    let Some((page, method)) = found else {
+    let Some(page) = found else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such endpoint; the API is under /v1")
             .code("unknown_url"));
     };
+    let method = page.method();
     if head.method != method && !(method == Method::GET && head.method == Method::HEAD) {
         return Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
             format!("this endpoint answers to {method} only"),
         )
         .code("method_not_allowed")
-        .allow(if method == Method::GET { "GET, HEAD" } else { "POST" }));
+        .allow(page.allow()));
     }
     refuse_circles(gate, &head.headers)?;
     Ok(page)
@@ -189,13 +168,5 @@ mod tests {
         }
         assert_eq!(unless_it_panics(defect(false)).await, Some(7));
         assert_eq!(unless_it_panics(defect(true)).await, None);
-    }
-
-    #[test]
-    fn each_url_has_its_page() {
-        assert_eq!(page("/v1/models/groq/x"), Some((Page::Model("groq/x"), Method::GET)));
-        assert_eq!(page("/v1/models/"), None);
-        assert_eq!(page("/v1/chat/completions"), Some((Page::Chat, Method::POST)));
-        assert_eq!(page("/nowhere"), None);
     }
 }

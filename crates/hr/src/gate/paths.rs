@@ -1,0 +1,142 @@
+//! The table of URLs, with all the ways in which base addresses are written down wrong, and what is spoken where.
+
+use hr_core::catalog::Dialect;
+use hr_wire::dialect::{ClientHalf, client_half};
+use http::{HeaderMap, Method};
+
+use super::endpoint::Endpoint;
+
+/// Beginnings of a path that lead nowhere by themselves. Clients put some of them before every path by themselves,
+/// people write them into the base address as well or leave them out, so any number of them means the same.
+const PREFIXES: [&str; 3] = ["v1", "openai", "anthropic"];
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page<'a> {
+    /// What this is.
+    Welcome,
+    /// Nothing, which browsers ask for.
+    Favicon,
+    /// That the router lives.
+    Health,
+    /// Its counters.
+    Metrics,
+    /// The names of models.
+    Models,
+    /// One of them.
+    Model(&'a str),
+    /// The state of the pool.
+    Status,
+    /// Something that the pool serves.
+    Ask(Endpoint),
+}
+
+impl Page<'_> {
+    /// The method that it answers to, besides `HEAD` for `GET`.
+    #[must_use]
+    pub fn method(self) -> Method {
+        match self {
+            Self::Ask(_) => Method::POST,
+            _ => Method::GET,
+        }
+    }
+
+    /// What it answers to, for the header.
+    #[must_use]
+    pub fn allow(self) -> &'static str {
+        match self {
+            Self::Ask(_) => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+/// Where a path leads.
+#[must_use]
+pub fn page(path: &str) -> Option<Page<'_>> {
+    let path = below_prefixes(path);
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    Some(match (parts.next(), parts.next(), parts.next()) {
+        (None, ..) => Page::Welcome,
+        (Some("favicon.ico"), None, _) => Page::Favicon,
+        (Some("health"), None, _) => Page::Health,
+        (Some("metrics"), None, _) => Page::Metrics,
+        (Some("status"), None, _) => Page::Status,
+        (Some("models"), None, _) => Page::Models,
+        (Some("models"), Some(_), _) => {
+            // Names of models have slashes in them.
+            Page::Model(path.trim_start_matches("models").trim_matches('/'))
+        }
+        (Some("chat"), Some("completions"), None) => Page::Ask(Endpoint::Chat),
+        (Some("messages"), None, _) => Page::Ask(Endpoint::Messages),
+        (Some("responses"), None, _) => Page::Ask(Endpoint::Responses),
+        (Some("embeddings"), None, _) => Page::Ask(Endpoint::Embeddings),
+        _ => return None,
+    })
+}
+
+fn below_prefixes(path: &str) -> &str {
+    let mut rest = path.trim_start_matches('/');
+    loop {
+        let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
+        if !PREFIXES.contains(&first) {
+            return rest;
+        }
+        rest = below.trim_start_matches('/');
+    }
+}
+
+/// What somebody speaks who calls this path with these headers. The path decides where it can.
+#[must_use]
+pub fn speaks(path: &str, headers: &HeaderMap) -> &'static dyn ClientHalf {
+    match page(path) {
+        Some(Page::Ask(endpoint)) => return endpoint.client(),
+        Some(_) => {}
+        None => {
+            let has = |word| path.split('/').any(|part| part == word);
+            if has("messages") || has("anthropic") {
+                return client_half(Dialect::Anthropic);
+            }
+            if has("responses") {
+                return client_half(Dialect::OpenaiResponses);
+            }
+            if has("completions") {
+                return client_half(Dialect::OpenaiChat);
+            }
+        }
+    }
+    let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
+    client_half(if anthropic { Dialect::Anthropic } else { Dialect::OpenaiChat })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_url_has_its_page() {
+        for (path, wanted) in [
+            ("/", Page::Welcome),
+            ("/v1", Page::Welcome),
+            ("/health", Page::Health),
+            ("/v1/models", Page::Models),
+            ("/models/", Page::Models),
+            ("/v1/models/groq/x", Page::Model("groq/x")),
+            ("/v1/models/models/x:free", Page::Model("models/x:free")),
+            ("/v1/chat/completions", Page::Ask(Endpoint::Chat)),
+            ("/chat/completions/", Page::Ask(Endpoint::Chat)),
+            ("/v1/v1/chat/completions", Page::Ask(Endpoint::Chat)),
+            ("/openai/v1/chat/completions", Page::Ask(Endpoint::Chat)),
+            ("//v1//chat//completions", Page::Ask(Endpoint::Chat)),
+            ("/anthropic/v1/messages", Page::Ask(Endpoint::Messages)),
+            ("/v1/anthropic/v1/messages", Page::Ask(Endpoint::Messages)),
+            ("/messages", Page::Ask(Endpoint::Messages)),
+            ("/v1/responses/", Page::Ask(Endpoint::Responses)),
+        ] {
+            assert_eq!(page(path), Some(wanted), "{path}");
+        }
+        for path in ["/nowhere", "/v1/chat", "/v1/chat/completions/x", "/v2/messages"] {
+            assert_eq!(page(path), None, "{path}");
+        }
+    }
+}

@@ -47,6 +47,8 @@ pub struct Timeouts {
     pub stream_idle: Duration,
     /// For a request until its commit point.
     pub request_deadline: Duration,
+    /// Until the caller of a stream gets its status, whoever may answer.
+    pub hold: Duration,
     /// For requests in flight when the router stops.
     pub shutdown: Duration,
 }

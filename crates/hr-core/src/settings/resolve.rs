@@ -136,6 +136,7 @@ impl Reader<'_> {
                 first_byte: self.optional_seconds(&UPSTREAM_FIRST_BYTE_TIMEOUT),
                 stream_idle: self.seconds(&STREAM_IDLE_TIMEOUT),
                 request_deadline: self.seconds(&REQUEST_DEADLINE),
+                hold: self.seconds(&HOLD_LIMIT),
                 shutdown: self.seconds(&SHUTDOWN_TIMEOUT),
             },
             rules: RouteRules {

@@ -289,6 +289,18 @@ pub const STREAM_IDLE_TIMEOUT: Setting = Setting {
     ..PLAIN
 };
 
+/// `HOLD_LIMIT`
+pub const HOLD_LIMIT: Setting = Setting {
+    name: "HOLD_LIMIT",
+    group: Group::Bounds,
+    kind: Kind::Seconds { min: SHORTEST_WAIT, max: LONGEST_WAIT },
+    default: "15",
+    summary: "How long the caller of a stream waits for its status while nobody has begun to answer.",
+    details: "After that it gets its 200 and signs of life, and providers are tried behind them; should none answer, \
+              the stream ends in an error.",
+    ..PLAIN
+};
+
 /// `SHUTDOWN_TIMEOUT`
 pub const SHUTDOWN_TIMEOUT: Setting = Setting {
     name: "SHUTDOWN_TIMEOUT",
@@ -325,5 +337,6 @@ pub const GENERAL: &[&Setting] = &[
     &UPSTREAM_CONNECT_TIMEOUT,
     &UPSTREAM_FIRST_BYTE_TIMEOUT,
     &STREAM_IDLE_TIMEOUT,
+    &HOLD_LIMIT,
     &SHUTDOWN_TIMEOUT,
 ];

@@ -2,28 +2,50 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::refusal::Refusal;
 
 /// Tokens of one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of the prompt.
+    /// Of the prompt, cached ones included.
     pub prompt: u64,
-    /// Of the answer.
+    /// Of the answer, thoughts included.
     pub completion: u64,
+    /// Of the prompt and read from a cache.
+    pub cached: u64,
+    /// Of the prompt and written to a cache.
+    pub cache_written: u64,
+    /// Of the answer and only thought.
+    pub reasoning: u64,
 }
 
 /// A tool that the answer calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolCall {
     /// The id of the call.
     pub id: String,
     /// The name of the function.
     pub name: String,
-    /// The arguments, as JSON text.
+    /// The arguments as JSON text; as they are for a tool that the request calls custom.
     pub arguments: String,
+    /// Its `extra_content`, where chat providers hide a signature.
+    pub extra: Option<Value>,
+}
+
+/// Why a model stops.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// It has said all, or wants its tools called.
+    #[default]
+    Natural,
+    /// The tokens ran out.
+    Length,
+    /// It came to this stop sequence.
+    Sequence(String),
+    /// A filter stepped in.
+    Filtered,
 }
 
 /// How the bytes of a stream are laid out.
@@ -41,15 +63,17 @@ pub enum Framing {
 /// How a reply ends. The counts are of events that carry content; a whole reply breaks in its middle instead.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Ending {
-    /// Finish reason, usage when asked for, `[DONE]`.
+    /// As the dialect has it; in chat: finish reason, usage when asked for, `[DONE]`.
     #[default]
     Done,
-    /// The same without `[DONE]`.
+    /// The same without the last event: in chat without `[DONE]`.
     NoDone,
     /// A clean end of the body without a finish reason, after so many events.
     NoFinish(usize),
     /// The connection closes in the middle of the body, after so many events.
     Cut(usize),
+    /// The connection closes in the middle of the body, after so many bytes.
+    CutAt(usize),
     /// The connection is reset, after so many events.
     Reset(usize),
     /// Silence, after so many events, until the other side leaves.
@@ -65,10 +89,18 @@ pub struct Answer {
     pub text: String,
     /// The thoughts before it.
     pub reasoning: Option<String>,
-    /// The field that carries them.
+    /// The field that carries them in chat.
     pub reasoning_field: &'static str,
+    /// Whether they are signed or encrypted, in dialects that do so.
+    pub sealed: bool,
+    /// Further thoughts that nobody may read, in Anthropic's dialect.
+    pub redacted: Option<String>,
+    /// What the model says instead of an answer that it refuses to give.
+    pub refusal: Option<String>,
     /// The tools it calls.
     pub tool_calls: Vec<ToolCall>,
+    /// Why it stops.
+    pub stop: Stop,
     /// The usage it reports; `None` estimates it from the lengths.
     pub usage: Option<Usage>,
     /// How many events the text is cut into.
@@ -87,6 +119,8 @@ pub struct Answer {
     pub gzip: bool,
     /// Whether a stream request gets plain JSON.
     pub whole: bool,
+    /// Whether a request for a whole reply gets a stream.
+    pub streamed: bool,
     /// The content type, when it is a wrong one.
     pub content_type: Option<String>,
     /// Further headers.
@@ -106,6 +140,10 @@ impl Answer {
             text: text.into(),
             reasoning: None,
             reasoning_field: "reasoning_content",
+            sealed: true,
+            redacted: None,
+            refusal: None,
+            stop: Stop::Natural,
             tool_calls: Vec::new(),
             usage: None,
             chunks: 4,
@@ -116,6 +154,7 @@ impl Answer {
             bad_events: 0,
             gzip: false,
             whole: false,
+            streamed: false,
             content_type: None,
             headers: Vec::new(),
             filler: 0,
@@ -137,8 +176,7 @@ impl Answer {
     /// A call of this tool instead of text.
     #[must_use]
     pub fn tool(name: &str, arguments: &str) -> Answer {
-        let call = ToolCall { id: format!("call_{name}"), name: name.into(), arguments: arguments.into() };
-        Answer { tool_calls: vec![call], ..Answer::empty() }
+        Answer::empty().and_tool(&format!("call_{name}"), name, arguments)
     }
 
     /// With thoughts before the text.
@@ -151,14 +189,58 @@ impl Answer {
     /// With a call of this tool too.
     #[must_use]
     pub fn and_tool(mut self, id: &str, name: &str, arguments: &str) -> Answer {
-        self.tool_calls.push(ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() });
+        let call = ToolCall { id: id.into(), name: name.into(), arguments: arguments.into(), extra: None };
+        self.tool_calls.push(call);
+        self
+    }
+
+    /// With this `extra_content` on the first call.
+    #[must_use]
+    pub fn extra(mut self, extra: Value) -> Answer {
+        if let Some(call) = self.tool_calls.first_mut() {
+            call.extra = Some(extra);
+        }
+        self
+    }
+
+    /// With thoughts that are neither signed nor encrypted.
+    #[must_use]
+    pub fn unsealed(mut self) -> Answer {
+        self.sealed = false;
+        self
+    }
+
+    /// With further thoughts that nobody may read.
+    #[must_use]
+    pub fn redacted(mut self, data: &str) -> Answer {
+        self.redacted = Some(data.into());
+        self
+    }
+
+    /// This refusal by the model.
+    #[must_use]
+    pub fn refusal(words: &str) -> Answer {
+        Answer { refusal: Some(words.into()), ..Answer::empty() }
+    }
+
+    /// Stopping for another reason.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Answer {
+        self.stop = stop;
         self
     }
 
     /// Reporting this usage.
     #[must_use]
     pub fn usage(mut self, prompt: u64, completion: u64) -> Answer {
-        self.usage = Some(Usage { prompt, completion });
+        self.usage = Some(Usage { prompt, completion, ..Usage::default() });
+        self
+    }
+
+    /// Reporting all of this usage.
+    #[must_use]
+    pub fn full_usage(mut self, usage: Usage) -> Answer {
+        self.usage = Some(usage);
         self
     }
 
@@ -219,6 +301,13 @@ impl Answer {
         self
     }
 
+    /// As a stream, even when a whole reply was asked for.
+    #[must_use]
+    pub fn streamed(mut self) -> Answer {
+        self.streamed = true;
+        self
+    }
+
     /// With this content type.
     #[must_use]
     pub fn content_type(mut self, content_type: &str) -> Answer {
@@ -239,113 +328,32 @@ impl Answer {
             let arguments: usize = self.tool_calls.iter().map(|call| call.arguments.len()).sum();
             let thoughts = self.reasoning.as_ref().map_or(0, String::len);
             let written = (self.text.len() + arguments + thoughts) as u64 + self.filler;
-            Usage { prompt: request_bytes as u64 / 4 + 1, completion: written.div_ceil(4) }
+            let completion = written.div_ceil(4);
+            let reasoning = thoughts.div_ceil(4) as u64;
+            Usage { prompt: request_bytes as u64 / 4 + 1, completion, reasoning, ..Usage::default() }
         })
     }
 
-    fn finish_reason(&self) -> &'static str {
-        if self.tool_calls.is_empty() { "stop" } else { "tool_calls" }
+    /// How many events of filler follow the text.
+    pub(crate) fn filler_pieces(&self) -> u64 {
+        self.filler.div_ceil(FILLER_PIECE as u64)
     }
 
-    /// The whole reply.
-    pub(crate) fn completion(&self, id: &str, model: &str, usage: Usage) -> Value {
+    /// The text with its filler, as one.
+    pub(crate) fn whole_text(&self) -> String {
         let mut text = self.text.clone();
-        text.extend(std::iter::repeat_n('x', self.filler as usize));
-        let content = if text.is_empty() && !self.tool_calls.is_empty() { Value::Null } else { text.into() };
-        let mut message = json!({"role": "assistant", "content": content});
-        if let Some(reasoning) = &self.reasoning {
-            message[self.reasoning_field] = reasoning.as_str().into();
-        }
-        if !self.tool_calls.is_empty() {
-            message["tool_calls"] = self.tool_calls.iter().map(whole_call).collect();
-        }
-        json!({
-            "id": id,
-            "object": "chat.completion",
-            "created": CREATED,
-            "model": model,
-            "choices": [{
-                "index": 0,
-                "message": message,
-                "logprobs": null,
-                "finish_reason": self.finish_reason(),
-            }],
-            "usage": usage_json(usage),
-        })
+        text.extend(std::iter::repeat_n('x', self.filler_pieces() as usize * FILLER_PIECE));
+        text
     }
 
-    /// The deltas that carry content, in order.
-    pub(crate) fn deltas(&self) -> Vec<Value> {
-        let mut deltas = Vec::new();
-        if let Some(reasoning) = &self.reasoning {
-            deltas.push(json!({self.reasoning_field: reasoning}));
-        }
-        deltas.extend(pieces(&self.text, self.chunks).into_iter().map(|piece| json!({"content": piece})));
-        for (index, call) in self.tool_calls.iter().enumerate() {
-            let function = json!({"name": call.name, "arguments": ""});
-            deltas.push(json!({
-                "tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}],
-            }));
-            let parts = pieces(&call.arguments, 2);
-            deltas.extend(
-                parts
-                    .into_iter()
-                    .map(|part| json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]})),
-            );
-        }
-        deltas
+    /// Whether nothing is said.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.text.is_empty() && self.filler == 0
     }
-
-    /// One event of the stream.
-    pub(crate) fn chunk(id: &str, model: &str, delta: Value, finish_reason: Option<&str>) -> Value {
-        json!({
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": CREATED,
-            "model": model,
-            "choices": [{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason}],
-        })
-    }
-
-    /// The event that ends the content.
-    pub(crate) fn finish_chunk(&self, id: &str, model: &str) -> Value {
-        Answer::chunk(id, model, json!({}), Some(self.finish_reason()))
-    }
-
-    /// The event with the usage.
-    pub(crate) fn usage_chunk(id: &str, model: &str, usage: Usage) -> Value {
-        json!({
-            "id": id,
-            "object": "chat.completion.chunk",
-            "created": CREATED,
-            "model": model,
-            "choices": [],
-            "usage": usage_json(usage),
-        })
-    }
-}
-
-/// The instant that every reply states: a fixed one, so that replies are the same on each run.
-const CREATED: u64 = 1_700_000_000;
-
-fn usage_json(usage: Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.prompt + usage.completion,
-    })
-}
-
-fn whole_call(call: &ToolCall) -> Value {
-    json!({
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": call.arguments},
-    })
 }
 
 /// A text in at most so many pieces of about the same length, cut between characters.
-fn pieces(text: &str, count: usize) -> Vec<String> {
+pub(crate) fn pieces(text: &str, count: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let length = characters.len().div_ceil(count.max(1)).max(1);
     characters.chunks(length).map(|piece| piece.iter().collect()).collect()
@@ -367,7 +375,13 @@ mod tests {
 
     #[test]
     fn usage_is_scripted_or_estimated() {
-        assert_eq!(Answer::text("x").usage(7, 9).used(100), Usage { prompt: 7, completion: 9 });
-        assert_eq!(Answer::text("12345678").used(40), Usage { prompt: 11, completion: 2 });
+        assert_eq!(
+            Answer::text("x").usage(7, 9).used(100),
+            Usage { prompt: 7, completion: 9, ..Usage::default() }
+        );
+        assert_eq!(
+            Answer::text("12345678").used(40),
+            Usage { prompt: 11, completion: 2, ..Usage::default() }
+        );
     }
 }

@@ -62,9 +62,7 @@ impl Behaviour {
     /// An HTML page, as a proxy in between writes it.
     #[must_use]
     pub fn html(status: u16) -> Behaviour {
-        let body = format!(
-            "<!DOCTYPE html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>a proxy</body></html>\n"
-        );
+        let body = crate::refusal::page(status, "a proxy");
         Behaviour::Raw { status, content_type: "text/html; charset=utf-8".into(), body }
     }
 

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn embed(request: Value) -> Value {
-        reply(&request, 8, Usage { prompt: 3, completion: 0 })
+        reply(&request, 8, Usage { prompt: 3, ..Usage::default() })
     }
 
     #[test]

@@ -14,6 +14,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::behaviour::Behaviour;
 use crate::call::{self, Call, Log, Violation};
+use crate::dialect::Dialect;
+use crate::issued::Issued;
 use crate::playback::ResetMark;
 use crate::script::{Match, Script};
 use crate::serve::{World, serve};
@@ -27,22 +29,41 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// Starts one on a free loopback port.
+    /// Starts one that speaks Chat Completions, on a free loopback port.
     ///
     /// # Errors
     /// When no port can be had.
     pub async fn start(script: Script) -> io::Result<Fake> {
+        Fake::speaking(Dialect::Chat, script).await
+    }
+
+    /// Starts one that speaks this dialect, on a free loopback port.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn speaking(dialect: Dialect, script: Script) -> io::Result<Fake> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let world = Arc::new(World { state: State::new(script), log: Arc::new(Log::new()) });
+        let world = Arc::new(World {
+            dialect,
+            issued: Issued::default(),
+            state: State::new(script),
+            log: Arc::new(Log::new()),
+        });
         let server = tokio::spawn(accept(listener, Arc::clone(&world)));
         Ok(Fake { address, world, server })
     }
 
-    /// Its address for an OpenAI client: `http://127.0.0.1:PORT/v1`.
+    /// Where its paths begin: `http://127.0.0.1:PORT/v1`, or what stands there in its dialect.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}{}", self.address, self.world.dialect.base_path())
+    }
+
+    /// What it speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.world.dialect
     }
 
     /// Where it listens.

@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::dialect::Dialect;
+use crate::refusal::Refusal;
+
 /// How a 429 says when to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
@@ -29,6 +32,10 @@ pub enum Hint {
     MetadataMillis,
     /// "Please try again in 23m51.216s." in the message only.
     Prose,
+    /// `anthropic-ratelimit-requests-reset: 2026-01-01T00:00:20Z` beside `retry-after: 20`, both rounded up.
+    AnthropicReset,
+    /// A subscription's limit: `resets_at` in Unix seconds, rounded up, in the body only.
+    UsageLimit,
     /// A code of digits in a string, and no time at all: `1302` pace, `1304` day, `1113` money, `1305` overload.
     Code(&'static str),
 }
@@ -46,7 +53,16 @@ pub(crate) struct Hinted {
 
 impl Hint {
     /// Headers and body of a 429 that asks for this wait.
-    pub(crate) fn write(self, wait: Duration, model: &str) -> Hinted {
+    pub(crate) fn write(self, dialect: Dialect, wait: Duration, model: &str) -> Hinted {
+        let mut hinted = self.plain(wait, model);
+        if dialect == Dialect::Anthropic && hinted.body["error"].is_object() {
+            hinted.body = dialect.envelope(429, &hinted.body["error"]);
+        }
+        hinted
+    }
+
+    /// The same in the envelope of chat.
+    fn plain(self, wait: Duration, model: &str) -> Hinted {
         let whole = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         let plain = error("Rate limit reached, slow down", "rate_limit_exceeded");
         match self {
@@ -141,6 +157,25 @@ impl Hint {
                 ),
                 told: Some(wait),
             },
+            Hint::AnthropicReset => {
+                let reset = unix(SystemTime::now() + whole);
+                Hinted {
+                    headers: vec![
+                        ("retry-after", whole.as_secs().to_string()),
+                        ("anthropic-ratelimit-requests-limit", "50".into()),
+                        ("anthropic-ratelimit-requests-remaining", "0".into()),
+                        ("anthropic-ratelimit-requests-reset", timestamp(reset.as_secs())),
+                    ],
+                    body: plain,
+                    told: Some(whole),
+                }
+            }
+            Hint::UsageLimit => {
+                let refusal = Refusal::usage_limit("plus", SystemTime::now() + whole);
+                // The instant has whole seconds: it may state up to one second less.
+                let told = Some(whole.saturating_sub(Duration::from_secs(1)));
+                Hinted { headers: Vec::new(), body: json!({"error": refusal.error(None)}), told }
+            }
             Hint::Code(code) => Hinted {
                 headers: Vec::new(),
                 body: json!({"error": {"code": code, "message": code_text(code)}}),
@@ -207,13 +242,15 @@ fn unix(time: SystemTime) -> Duration {
     time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// A date as HTTP writes it (RFC 9110, section 5.6.7).
-fn http_date(time: SystemTime) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = unix(time).as_secs();
-    let days = seconds / 86_400;
+/// A day as the calendar names it.
+struct Day {
+    year: u64,
+    month: usize,
+    day: u64,
+}
+
+/// The day that is so many days after the first of January 1970.
+fn calendar(days: u64) -> Day {
     let mut year = 1970;
     let mut day = days;
     let is_leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
@@ -227,15 +264,32 @@ fn http_date(time: SystemTime) -> String {
         day -= lengths[month];
         month += 1;
     }
+    Day { year, month, day: day + 1 }
+}
+
+/// A date as HTTP writes it (RFC 9110, section 5.6.7).
+fn http_date(time: SystemTime) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let seconds = unix(time).as_secs();
+    let days = seconds / 86_400;
+    let Day { year, month, day } = calendar(days);
     format!(
-        "{}, {:02} {} {year} {:02}:{:02}:{:02} GMT",
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
         DAYS[(days % 7) as usize],
-        day + 1,
         MONTHS[month],
         seconds / 3600 % 24,
         seconds / 60 % 60,
         seconds % 60
     )
+}
+
+/// An instant as RFC 3339 writes it.
+pub(crate) fn timestamp(seconds: u64) -> String {
+    let Day { year, month, day } = calendar(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", month + 1)
 }
 
 #[cfg(test)]
@@ -248,6 +302,7 @@ mod tests {
         assert_eq!(at(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(at(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
         assert_eq!(at(1_704_067_199), "Sun, 31 Dec 2023 23:59:59 GMT");
+        assert_eq!(timestamp(1_704_067_199), "2023-12-31T23:59:59Z");
     }
 
     #[test]
@@ -262,7 +317,7 @@ mod tests {
     fn each_style_states_its_wait_where_it_belongs() {
         let wait = Duration::from_millis(1500);
         let header = |hint: Hint, name| {
-            let hinted = hint.write(wait, "m");
+            let hinted = hint.plain(wait, "m");
             hinted.headers.into_iter().find(|(header, _)| *header == name).map(|(_, value)| value)
         };
         assert_eq!(header(Hint::RetryAfterSeconds, "retry-after").as_deref(), Some("2"));
@@ -270,11 +325,11 @@ mod tests {
         assert_eq!(header(Hint::RetryAfterMillis, "retry-after-ms").as_deref(), Some("1500"));
         assert_eq!(header(Hint::ResetDurations, "x-ratelimit-reset-requests").as_deref(), Some("1.5s"));
         assert_eq!(header(Hint::ResetSeconds, "x-ratelimit-reset-requests-minute").as_deref(), Some("1.500"));
-        assert_eq!(Hint::RetryInfoMinute.write(wait, "m").body["error"]["details"][2]["retryDelay"], "1.5s");
-        assert_eq!(Hint::RetryInfoDay.write(wait, "m").told, Some(MISLEADING_DELAY));
-        let prose = Hint::Prose.write(wait, "m").body;
+        assert_eq!(Hint::RetryInfoMinute.plain(wait, "m").body["error"]["details"][2]["retryDelay"], "1.5s");
+        assert_eq!(Hint::RetryInfoDay.plain(wait, "m").told, Some(MISLEADING_DELAY));
+        let prose = Hint::Prose.plain(wait, "m").body;
         assert!(prose["error"]["message"].as_str().is_some_and(|text| text.contains("try again in 1.5s.")));
-        assert_eq!(Hint::Code("1302").write(wait, "m").body["error"]["code"], "1302");
-        assert_eq!(Hint::Bare.write(wait, "m").told, None);
+        assert_eq!(Hint::Code("1302").plain(wait, "m").body["error"]["code"], "1302");
+        assert_eq!(Hint::Bare.plain(wait, "m").told, None);
     }
 }

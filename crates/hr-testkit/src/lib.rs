@@ -1,6 +1,6 @@
 //! Fake providers for tests, benchmarks and `hr demo`: real HTTP on a free loopback port, following a script.
 //!
-//! A [`Fake`] answers like an OpenAI-compatible server, or misbehaves in every way that providers do, as its
+//! A [`Fake`] answers like a provider of its [`Dialect`], or misbehaves in every way that providers do, as its
 //! [`Script`] says for a key or a model. It counts hidden [`Quota`]s, checks strictly what it is sent, and keeps
 //! a log of every [`Call`]. Nothing is left to chance: the same calls in the same order get the same answers.
 //!
@@ -19,22 +19,26 @@
 mod answer;
 mod behaviour;
 mod call;
+mod dialect;
 mod embed;
 mod fake;
 mod gate;
 mod hint;
+mod issued;
 mod playback;
 mod quota;
 mod refusal;
+mod render;
 mod schema;
 mod script;
 mod serve;
 mod stage;
 mod state;
 
-pub use answer::{Answer, Ending, Framing, ToolCall, Usage};
+pub use answer::{Answer, Ending, Framing, Stop, ToolCall, Usage};
 pub use behaviour::Behaviour;
 pub use call::{Call, End, Violation};
+pub use dialect::Dialect;
 pub use fake::Fake;
 pub use gate::Gate;
 pub use hint::Hint;

@@ -1,13 +1,15 @@
 //! Refusals: an error status with a body in one of the shapes that providers use.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+
+use crate::dialect::Dialect;
 
 /// The shape of an error body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// `{"error":{"message","type","param","code"}}`.
+    /// As the dialect has it: `{"error":{"message","type","param","code"}}`, or Anthropic's envelope.
     Nested,
     /// `{"message","type","param","code"}`.
     Flat,
@@ -25,6 +27,8 @@ pub enum Shape {
     Array,
     /// No JSON: the bare message.
     Prose,
+    /// No JSON: the message in a page, as a proxy in between writes it.
+    Page,
 }
 
 /// An error status with a body.
@@ -48,6 +52,8 @@ pub struct Refusal {
     pub headers: Vec<(String, String)>,
     /// Whether the key it was called with is repeated in the message.
     pub echo_key: bool,
+    /// Further fields of the error.
+    pub details: Map<String, Value>,
 }
 
 impl Refusal {
@@ -64,7 +70,47 @@ impl Refusal {
             retry_after: None,
             headers: Vec::new(),
             echo_key: false,
+            details: Map::new(),
         }
+    }
+
+    /// `{"detail":"…"}`, as the backend of a ChatGPT subscription words what it checks first.
+    #[must_use]
+    pub fn detail(status: u16, message: impl Into<String>) -> Refusal {
+        Refusal::new(status, "invalid_request_error", "", message).shape(Shape::Detail)
+    }
+
+    /// A page, as a proxy in between writes it.
+    #[must_use]
+    pub fn page(status: u16) -> Refusal {
+        Refusal::new(status, "", "", format!("error code: {status}")).shape(Shape::Page)
+    }
+
+    /// 429: a subscription has used what it may, and says when it may again.
+    #[must_use]
+    pub fn usage_limit(plan: &str, resets_at: SystemTime) -> Refusal {
+        let at = resets_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let wait = resets_at.duration_since(SystemTime::now()).unwrap_or_default();
+        let text = "The usage limit has been reached";
+        Refusal::new(429, "usage_limit_reached", "", text)
+            .details("plan_type", plan.into())
+            .details("resets_at", at.into())
+            .details("resets_in_seconds", wait.as_secs().into())
+            .details("eligible_promo", Value::Null)
+    }
+
+    /// 401: an access token that has run out.
+    #[must_use]
+    pub fn token_expired() -> Refusal {
+        let text = "Provided authentication token is expired. Please try signing in again.";
+        Refusal::new(401, "invalid_request_error", "token_expired", text)
+    }
+
+    /// 401: an access token that was withdrawn.
+    #[must_use]
+    pub fn token_invalidated() -> Refusal {
+        let text = "Your authentication token has been invalidated. Please try signing in again.";
+        Refusal::new(401, "invalid_request_error", "token_invalidated", text)
     }
 
     /// 400: the request is wrong, whoever is asked.
@@ -193,6 +239,13 @@ impl Refusal {
         self
     }
 
+    /// With a further field in the error.
+    #[must_use]
+    pub fn details(mut self, name: &str, value: Value) -> Refusal {
+        self.details.insert(name.into(), value);
+        self
+    }
+
     /// Repeating the key it was called with, as careless servers do.
     #[must_use]
     pub fn echoing_the_key(mut self) -> Refusal {
@@ -214,14 +267,21 @@ impl Refusal {
         inner.insert("type".into(), self.kind.clone().into());
         inner.insert("param".into(), self.param.clone().into());
         inner.insert("code".into(), self.code.clone());
+        inner.extend(self.details.clone());
         inner
     }
 
+    /// The error as JSON, without a shape around it.
+    pub(crate) fn error(&self, key: Option<&str>) -> Value {
+        self.inner(key).into()
+    }
+
     /// The body and its content type.
-    pub(crate) fn body(&self, key: Option<&str>) -> (String, &'static str) {
+    pub(crate) fn body(&self, dialect: Dialect, key: Option<&str>) -> (String, &'static str) {
         let body = match self.shape {
             Shape::Prose => return (self.message_for(key), "text/plain; charset=utf-8"),
-            Shape::Nested => json!({"error": self.inner(key)}),
+            Shape::Page => return (page(self.status, &self.message_for(key)), "text/html; charset=utf-8"),
+            Shape::Nested => dialect.envelope(self.status, &self.error(key)),
             Shape::Array => json!([{"error": self.inner(key)}]),
             Shape::Flat => Value::Object(self.inner(key)),
             Shape::FlatObject => {
@@ -238,11 +298,13 @@ impl Refusal {
         };
         (body.to_string(), "application/json")
     }
+}
 
-    /// The error as an event in a stream that had begun well.
-    pub(crate) fn event(&self, key: Option<&str>) -> Value {
-        json!({"error": self.inner(key)})
-    }
+/// A page of HTML, as a proxy in between writes it.
+pub(crate) fn page(status: u16, words: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>{words}</body></html>\n"
+    )
 }
 
 #[cfg(test)]
@@ -262,7 +324,7 @@ mod tests {
             (Shape::Text, "/error"),
         ];
         for (shape, pointer) in shapes {
-            let (body, _) = Refusal::server_error().shape(shape.clone()).body(None);
+            let (body, _) = Refusal::server_error().shape(shape.clone()).body(Dialect::Chat, None);
             let body: Value = serde_json::from_str(&body).unwrap();
             let message = body.pointer(pointer).and_then(Value::as_str);
             assert_eq!(message, Some("The server had an error while processing your request."), "{shape:?}");
@@ -272,7 +334,7 @@ mod tests {
     #[test]
     fn the_key_is_repeated_only_on_wish() {
         let plain = Refusal::bad_key();
-        assert!(!plain.body(Some("sk-1")).0.contains("sk-1"));
-        assert!(plain.echoing_the_key().body(Some("sk-1")).0.contains("sk-1"));
+        assert!(!plain.body(Dialect::Chat, Some("sk-1")).0.contains("sk-1"));
+        assert!(plain.echoing_the_key().body(Dialect::Chat, Some("sk-1")).0.contains("sk-1"));
     }
 }

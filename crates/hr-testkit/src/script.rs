@@ -2,8 +2,12 @@
 
 use std::collections::VecDeque;
 
+use serde_json::Value;
+
 use crate::answer::Answer;
 use crate::behaviour::Behaviour;
+use crate::call::Call;
+use crate::dialect::Endpoint;
 use crate::quota::Quota;
 use crate::schema::Strictness;
 
@@ -13,6 +17,9 @@ pub struct Match {
     key: Option<String>,
     model: Option<String>,
     path: Option<String>,
+    tool: Option<String>,
+    answered: Option<bool>,
+    saying: Option<String>,
 }
 
 impl Match {
@@ -54,19 +61,89 @@ impl Match {
         self
     }
 
-    pub(crate) fn holds(&self, key: &str, model: &str, path: &str) -> bool {
+    /// And offering this tool.
+    #[must_use]
+    pub fn and_offering(mut self, tool: impl Into<String>) -> Match {
+        self.tool = Some(tool.into());
+        self
+    }
+
+    /// And ending in the result of a tool, or not.
+    #[must_use]
+    pub fn and_answered(mut self, answered: bool) -> Match {
+        self.answered = Some(answered);
+        self
+    }
+
+    /// And with these words anywhere in the body.
+    #[must_use]
+    pub fn and_saying(mut self, words: impl Into<String>) -> Match {
+        self.saying = Some(words.into());
+        self
+    }
+
+    pub(crate) fn holds(&self, facts: &Facts<'_>) -> bool {
         let named = match &self.path {
-            Some(end) => path.ends_with(end),
-            None => !path.ends_with(MODELS_PATH),
+            Some(end) => facts.path.ends_with(end),
+            None => !facts.endpoint.is_aside(),
         };
         named
-            && self.key.as_ref().is_none_or(|wanted| wanted == key)
-            && self.model.as_ref().is_none_or(|wanted| wanted == model)
+            && self.key.as_ref().is_none_or(|wanted| wanted == facts.key)
+            && self.model.as_ref().is_none_or(|wanted| wanted == facts.model)
+            && self.tool.as_ref().is_none_or(|wanted| facts.tools.contains(wanted))
+            && self.answered.is_none_or(|wanted| wanted == facts.answered)
+            && self.saying.as_ref().is_none_or(|wanted| facts.text.contains(wanted.as_str()))
     }
 }
 
-/// Where the list of models is.
-pub(crate) const MODELS_PATH: &str = "/models";
+/// What rules ask about a call.
+pub(crate) struct Facts<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) endpoint: Endpoint,
+    /// The names of the tools on offer.
+    pub(crate) tools: Vec<String>,
+    /// Whether the conversation ends in the result of a tool.
+    pub(crate) answered: bool,
+    /// The body as text.
+    pub(crate) text: std::borrow::Cow<'a, str>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn of(call: &'a Call, endpoint: Endpoint) -> Facts<'a> {
+        let body = call.json();
+        Facts {
+            key: call.key.as_deref().unwrap_or_default(),
+            model: call.model.as_deref().unwrap_or_default(),
+            path: &call.path,
+            endpoint,
+            tools: tools(&body["tools"]),
+            answered: answered(&body),
+            text: String::from_utf8_lossy(&call.body),
+        }
+    }
+}
+
+/// The names of tools, in whichever dialect they are told.
+fn tools(offered: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    for tool in offered.as_array().into_iter().flatten() {
+        let name = [&tool["name"], &tool["function"]["name"], &tool["custom"]["name"]];
+        names.extend(name.into_iter().find_map(Value::as_str).map(str::to_owned));
+        names.extend(self::tools(&tool["tools"]));
+    }
+    names
+}
+
+/// Whether a conversation ends in the result of a tool, in whichever dialect it is told.
+fn answered(body: &Value) -> bool {
+    let turns = if body["input"].is_array() { &body["input"] } else { &body["messages"] };
+    let Some(last) = turns.as_array().and_then(|turns| turns.last()) else { return false };
+    let item = last["type"].as_str().is_some_and(|kind| kind.ends_with("_output"));
+    let blocks = last["content"].as_array().map_or(&[][..], Vec::as_slice);
+    item || last["role"] == "tool" || blocks.iter().any(|block| block["type"] == "tool_result")
+}
 
 /// A rule and what is left of it.
 #[derive(Clone, Debug)]
@@ -95,6 +172,7 @@ pub struct Script {
     pub(crate) models: Vec<String>,
     pub(crate) keys: Option<Vec<String>>,
     pub(crate) strictness: Option<Strictness>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) dimensions: usize,
 }
 
@@ -118,6 +196,7 @@ impl Script {
             models: vec!["fake-model".into()],
             keys: None,
             strictness: None,
+            headers: Vec::new(),
             dimensions: DEFAULT_DIMENSIONS,
         }
     }
@@ -183,6 +262,13 @@ impl Script {
         self
     }
 
+    /// With these headers on every reply.
+    #[must_use]
+    pub fn showing(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Script {
+        self.headers.extend(headers);
+        self
+    }
+
     /// The length of a vector when the request does not say.
     #[must_use]
     pub fn dimensions(mut self, dimensions: usize) -> Script {
@@ -207,11 +293,10 @@ impl Script {
         *urgent += 1;
     }
 
-    /// What is done with this call; `None` for a list of models that no rule is about.
-    pub(crate) fn next(&mut self, key: &str, model: &str, path: &str) -> Option<Behaviour> {
-        let ruled =
-            self.rules.iter_mut().filter(|rule| rule.matching.holds(key, model, path)).find_map(Rule::next);
-        ruled.or_else(|| (!path.ends_with(MODELS_PATH)).then(|| self.otherwise.clone()))
+    /// What is done with this call; `None` for a call aside that no rule is about.
+    pub(crate) fn next(&mut self, facts: &Facts<'_>) -> Option<Behaviour> {
+        let ruled = self.rules.iter_mut().filter(|rule| rule.matching.holds(facts)).find_map(Rule::next);
+        ruled.or_else(|| (!facts.endpoint.is_aside()).then(|| self.otherwise.clone()))
     }
 }
 
@@ -219,8 +304,12 @@ impl Script {
 mod tests {
     use super::*;
 
+    fn facts<'a>(key: &'a str, model: &'a str, path: &'a str, endpoint: Endpoint) -> Facts<'a> {
+        Facts { key, model, path, endpoint, tools: Vec::new(), answered: false, text: "".into() }
+    }
+
     fn text(script: &mut Script, key: &str, model: &str) -> String {
-        match script.next(key, model, "/v1/chat/completions") {
+        match script.next(&facts(key, model, "/v1/chat/completions", Endpoint::Generate)) {
             Some(Behaviour::Answer(answer)) => answer.text,
             other => format!("{other:?}"),
         }
@@ -249,8 +338,27 @@ mod tests {
 
     #[test]
     fn the_list_of_models_is_scripted_by_its_path_only() {
-        assert!(!Match::any().holds("", "", "/v1/models"));
-        assert!(Match::path("/models").holds("", "", "/v1/models"));
-        assert!(!Match::key("a").and_path("/embeddings").holds("a", "", "/v1/chat/completions"));
+        let models = facts("", "", "/v1/models", Endpoint::Models);
+        assert!(!Match::any().holds(&models));
+        assert!(Match::path("/models").holds(&models));
+        let chat = facts("a", "", "/v1/chat/completions", Endpoint::Generate);
+        assert!(!Match::key("a").and_path("/embeddings").holds(&chat));
+    }
+
+    #[test]
+    fn tools_and_their_results_are_seen_in_every_dialect() {
+        use serde_json::json;
+        let offered = json!([
+            {"name": "a", "input_schema": {}},
+            {"type": "function", "function": {"name": "b"}},
+            {"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "c"}]},
+        ]);
+        assert_eq!(tools(&offered), ["a", "b", "n", "c"]);
+        let chat = json!({"messages": [{"role": "tool", "content": "x"}]});
+        let blocks = json!({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]});
+        let items = json!({"input": [{"type": "function_call_output"}]});
+        assert!([chat, blocks, items].iter().all(answered));
+        assert!(!answered(&json!({"messages": [{"role": "user", "content": "x"}]})));
+        assert!(!answered(&json!({"input": "x"})));
     }
 }

@@ -9,20 +9,24 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::behaviour::Behaviour;
 use crate::call::{Call, End, Log};
+use crate::dialect::{Dialect, Endpoint};
+use crate::issued::Issued;
 use crate::playback::{Broken, Playback, Receipt, ResetMark};
-use crate::refusal::Refusal;
-use crate::stage::{self, Asked, Stage};
-use crate::state::{Decision, State, is_known};
+use crate::render::Asked;
+use crate::stage::{self, Stage};
+use crate::state::{Decision, State};
 
 /// The most bytes of a request body that are read.
 const MAX_BODY: usize = 256 * 1024 * 1024;
 
 /// What every connection of a fake shares.
 pub(crate) struct World {
+    pub(crate) dialect: Dialect,
+    pub(crate) issued: Issued,
     pub(crate) state: State,
     pub(crate) log: Arc<Log>,
 }
@@ -76,13 +80,15 @@ struct Performance<'a> {
 
 impl Performance<'_> {
     async fn play(&self, mut receipt: Receipt) -> Result<Response<Playback>, Broken> {
-        if !is_known(&self.call.method, &self.call.path) {
-            let text = format!("Invalid URL ({} {})", self.call.method, self.call.path);
-            let refusal = Refusal::new(404, "invalid_request_error", "unknown_url", text);
-            return self.reply(stage::refusal(&refusal, None), None, receipt);
-        }
-        let mut behaviour = match self.world.state.decide(self.call, self.sequence, &self.world.log) {
-            Decision::Models(models) => return self.reply(list(&models), None, receipt),
+        let (method, path) = (self.call.method.as_str(), self.call.path.as_str());
+        let Some(endpoint) = self.world.dialect.endpoint(method, path) else {
+            let refusal = self.world.dialect.unknown_path(method, path);
+            return self.reply(stage::refusal(&refusal, self.world.dialect, None), None, receipt);
+        };
+        let mut behaviour = match self.world.state.decide(self.world, self.call, endpoint, self.sequence) {
+            Decision::Json(status, body) => {
+                return self.reply(stage::plain(status, "application/json", body.to_string()), None, receipt);
+            }
             Decision::Play(behaviour, places) => {
                 receipt.places = places;
                 behaviour
@@ -109,7 +115,7 @@ impl Performance<'_> {
                     return Err(Broken);
                 }
                 spoken => {
-                    let (stage, told) = self.stage(&spoken);
+                    let (stage, told) = self.stage(endpoint, &spoken);
                     return self.reply(stage, told, receipt);
                 }
             }
@@ -117,29 +123,32 @@ impl Performance<'_> {
     }
 
     /// The reply of a behaviour that speaks, and the wait it states.
-    fn stage(&self, behaviour: &Behaviour) -> (Stage, Option<Duration>) {
-        let id = format!("chatcmpl-{}", self.sequence);
+    fn stage(&self, endpoint: Endpoint, behaviour: &Behaviour) -> (Stage, Option<Duration>) {
+        let dialect = self.world.dialect;
         let key = self.call.key.as_deref();
         let asked = Asked {
-            id: &id,
+            dialect,
+            endpoint,
+            sequence: self.sequence,
             model: self.call.model.as_deref().unwrap_or_default(),
             key,
+            owner: owner(self.call),
             body: self.json,
             body_bytes: self.call.body.len(),
-            embeddings: self.call.path.ends_with("/embeddings"),
             dimensions: self.world.state.dimensions(),
+            issued: &self.world.issued,
         };
         match behaviour {
             Behaviour::Answer(answer) => (stage::answer(answer, &asked, answer.used(asked.body_bytes)), None),
             Behaviour::RateLimited { hint, wait } => {
-                let hinted = hint.write(*wait, asked.model);
+                let hinted = hint.write(dialect, *wait, asked.model);
                 let mut stage = stage::plain(429, "application/json", hinted.body.to_string());
                 stage
                     .headers
                     .extend(hinted.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
                 (stage, hinted.told)
             }
-            Behaviour::Refuse(refusal) => (stage::refusal(refusal, key), refusal.retry_after),
+            Behaviour::Refuse(refusal) => (stage::refusal(refusal, dialect, key), refusal.retry_after),
             Behaviour::ErrorInside(refusal) => (stage::error_inside(refusal, &asked), None),
             Behaviour::Raw { status, content_type, body } => {
                 (stage::plain(*status, content_type, body.clone()), None)
@@ -161,7 +170,7 @@ impl Performance<'_> {
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(stage.status).map_err(|_| Broken)?;
         let headers = response.headers_mut();
-        for (name, value) in stage.headers {
+        for (name, value) in self.world.state.headers().into_iter().chain(stage.headers) {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Broken)?;
             headers.append(name, HeaderValue::from_str(&value).map_err(|_| Broken)?);
         }
@@ -172,11 +181,8 @@ impl Performance<'_> {
     }
 }
 
-/// The list of models.
-fn list(models: &[String]) -> Stage {
-    let data: Vec<_> = models
-        .iter()
-        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "fake"}))
-        .collect();
-    stage::plain(200, "application/json", json!({"object": "list", "data": data}).to_string())
+/// Whom things are issued to that only their owner may bring back: the account, or else the key.
+pub(crate) fn owner(call: &Call) -> &str {
+    let account = call.headers.get("chatgpt-account-id").and_then(|value| value.to_str().ok());
+    account.or(call.key.as_deref()).unwrap_or_default()
 }

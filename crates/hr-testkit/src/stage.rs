@@ -5,12 +5,13 @@ use std::io::Write as _;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::Value;
 
-use crate::answer::{Answer, Ending, FILLER_PIECE, Framing, Usage};
+use crate::answer::{Answer, Ending, Framing, Usage};
 use crate::call::End;
+use crate::dialect::{Dialect, Endpoint};
 use crate::playback::Step;
 use crate::refusal::Refusal;
+use crate::render::{self, Asked, Beat, Event};
 
 /// A reply in the making.
 pub(crate) struct Stage {
@@ -19,23 +20,6 @@ pub(crate) struct Stage {
     pub(crate) steps: Vec<Step>,
     /// How the call ends when all steps were played.
     pub(crate) end: End,
-}
-
-/// What a reply depends on besides its script.
-pub(crate) struct Asked<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) model: &'a str,
-    pub(crate) key: Option<&'a str>,
-    pub(crate) body: &'a Value,
-    pub(crate) body_bytes: usize,
-    pub(crate) embeddings: bool,
-    pub(crate) dimensions: usize,
-}
-
-impl Asked<'_> {
-    fn stream(&self) -> bool {
-        self.body["stream"] == true
-    }
 }
 
 const JSON: &str = "application/json";
@@ -50,8 +34,8 @@ pub(crate) fn plain(status: u16, content_type: &str, body: impl Into<Bytes>) -> 
 }
 
 /// A refusal.
-pub(crate) fn refusal(refusal: &Refusal, key: Option<&str>) -> Stage {
-    let (body, content_type) = refusal.body(key);
+pub(crate) fn refusal(refusal: &Refusal, dialect: Dialect, key: Option<&str>) -> Stage {
+    let (body, content_type) = refusal.body(dialect, key);
     let mut stage = plain(refusal.status, content_type, body);
     let retry_after =
         refusal.retry_after.map(|wait| ("retry-after".to_owned(), wait.as_secs_f64().to_string()));
@@ -63,11 +47,11 @@ pub(crate) fn refusal(refusal: &Refusal, key: Option<&str>) -> Stage {
 /// An error inside a 200.
 pub(crate) fn error_inside(refusal: &Refusal, asked: &Asked<'_>) -> Stage {
     if asked.stream() {
-        let mut writer = Writer::new(Framing::Lf, false);
-        writer.event(&refusal.event(asked.key));
+        let mut writer = Writer::new(asked.dialect, Framing::Lf, false);
+        render::only_failure(refusal, asked).iter().for_each(|event| writer.event(event));
         return Stage { steps: writer.steps, ..plain(200, EVENTS, "") };
     }
-    let (body, content_type) = refusal.body(asked.key);
+    let (body, content_type) = refusal.body(asked.dialect, asked.key);
     plain(200, content_type, body)
 }
 
@@ -79,8 +63,12 @@ pub(crate) fn silence(asked: &Asked<'_>) -> Stage {
 
 /// A good answer with its faults.
 pub(crate) fn answer(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage {
-    let streamed = asked.stream() && !answer.whole && !asked.embeddings;
+    let streamed =
+        (asked.stream() || answer.streamed) && !answer.whole && asked.endpoint == Endpoint::Generate;
     let mut stage = if streamed { stream(answer, asked, usage) } else { whole(answer, asked, usage) };
+    if let Ending::CutAt(bytes) = answer.ending {
+        stage.steps = cut_at(stage.steps, bytes);
+    }
     if let Some(content_type) = &answer.content_type {
         stage.headers = vec![("content-type".to_owned(), content_type.clone())];
     }
@@ -91,17 +79,38 @@ pub(crate) fn answer(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage 
     stage
 }
 
+/// The steps up to this byte, and there the connection closes.
+fn cut_at(steps: Vec<Step>, bytes: usize) -> Vec<Step> {
+    let mut left = bytes;
+    let mut kept = Vec::new();
+    for step in steps {
+        match step {
+            Step::Send(piece) if piece.len() < left => {
+                left -= piece.len();
+                kept.push(Step::Send(piece));
+            }
+            Step::Send(piece) => {
+                kept.push(Step::Send(piece.slice(..left)));
+                break;
+            }
+            other => kept.push(other),
+        }
+    }
+    kept.push(Step::Cut);
+    kept
+}
+
 fn whole(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage {
-    let body = if asked.embeddings {
+    let body = if asked.endpoint == Endpoint::Embeddings {
         crate::embed::reply(asked.body, asked.dimensions, usage)
     } else {
-        answer.completion(asked.id, asked.model, usage)
+        render::whole(answer, asked, usage)
     };
     if let Ending::Error(_, error) = &answer.ending {
-        let (body, content_type) = error.body(asked.key);
+        let (body, content_type) = error.body(asked.dialect, asked.key);
         return plain(200, content_type, body);
     }
-    let mut writer = Writer::new(Framing::Lf, answer.gzip);
+    let mut writer = Writer::new(asked.dialect, Framing::Lf, answer.gzip);
     let text = body.to_string();
     let half = text.len() / 2;
     // Cut between characters, as the writer takes text.
@@ -116,8 +125,8 @@ fn whole(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage {
         Ending::Cut(_) => writer.write_and(first, Step::Cut),
         Ending::Reset(_) => writer.write_and(first, Step::Reset),
         Ending::Hang(_) => writer.write_and(first, Step::Hang),
-        Ending::Done | Ending::NoDone | Ending::Error(..) if answer.interval.is_zero() => writer.write(&text),
-        Ending::Done | Ending::NoDone | Ending::Error(..) => {
+        _ if answer.interval.is_zero() => writer.write(&text),
+        Ending::Done | Ending::NoDone | Ending::CutAt(_) | Ending::Error(..) => {
             writer.write_and(first, Step::Wait(answer.interval));
             writer.write(rest);
         }
@@ -130,65 +139,72 @@ fn whole(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage {
     Stage { steps, end, ..plain(200, JSON, "") }
 }
 
+/// An event that cannot be decoded.
+const BAD_EVENT: &str = "data: {\"id\":\"chatcmpl-0\",\"choices\":[{\"ind\n\n";
+
 fn stream(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Stage {
-    let mut writer = Writer::new(answer.framing, answer.gzip);
+    let mut events = render::stream(answer, asked, usage);
+    let mut writer = Writer::new(asked.dialect, answer.framing, answer.gzip);
     if answer.comments {
         writer.write(": the request is being processed\n\n");
-        writer.write("event: ping\ndata: {\"type\":\"ping\"}\n\n");
+        match render::sign_of_life(asked.dialect) {
+            Some(event) => writer.event(&event),
+            None => writer.write("event: ping\ndata: {\"type\":\"ping\"}\n\n"),
+        }
     }
-    let chunk = |delta| Answer::chunk(asked.id, asked.model, delta, None);
-    writer.event(&chunk(serde_json::json!({"role": "assistant", "content": ""})));
+    events.opening.iter().for_each(|event| writer.event(event));
     let broken = match &answer.ending {
-        Ending::Done | Ending::NoDone => None,
+        Ending::Done | Ending::NoDone | Ending::CutAt(_) => None,
         Ending::NoFinish(after)
         | Ending::Cut(after)
         | Ending::Reset(after)
         | Ending::Hang(after)
         | Ending::Error(after, _) => Some(*after),
     };
-    let deltas = answer.deltas();
-    let played = broken.map_or(deltas.len(), |after| after.min(deltas.len()));
-    for (index, delta) in deltas.into_iter().take(played).enumerate() {
-        if !answer.interval.is_zero() {
-            writer.step(Step::Wait(answer.interval));
+    let mut played = 0;
+    for beat in &events.beats {
+        if broken.is_some_and(|after| played >= after) {
+            break;
         }
-        writer.event(&chunk(delta));
-        if answer.comments {
-            writer.write(": still here\n\n");
+        match beat {
+            Beat::Frame(event) => writer.event(event),
+            Beat::Filler(event, times) => writer.repeat(event, *times),
+            Beat::Content(event) => {
+                if !answer.interval.is_zero() {
+                    writer.step(Step::Wait(answer.interval));
+                }
+                writer.event(event);
+                if answer.comments {
+                    writer.write(": still here\n\n");
+                    render::sign_of_life(asked.dialect).iter().for_each(|event| writer.event(event));
+                }
+                if played == 0 {
+                    (0..answer.bad_events).for_each(|_| writer.write(BAD_EVENT));
+                }
+                played += 1;
+            }
         }
-        if index == 0 {
-            (0..answer.bad_events)
-                .for_each(|_| writer.write("data: {\"id\":\"chatcmpl-0\",\"choices\":[{\"ind\n\n"));
-        }
-    }
-    if answer.filler > 0 {
-        let piece = "x".repeat(FILLER_PIECE);
-        let event = event_text(&chunk(serde_json::json!({"content": piece})));
-        writer.repeat(&event, answer.filler.div_ceil(FILLER_PIECE as u64));
     }
     let mut end = End::Answered;
     match &answer.ending {
-        Ending::Done | Ending::NoDone => {
-            writer.event(&answer.finish_chunk(asked.id, asked.model));
-            if asked.body["stream_options"]["include_usage"] == true {
-                writer.event(&Answer::usage_chunk(asked.id, asked.model, usage));
+        Ending::Done | Ending::NoDone | Ending::CutAt(_) => {
+            let mut done = events.done;
+            if answer.ending == Ending::NoDone && done.take().is_none() {
+                events.closing.pop();
             }
-            if answer.ending == Ending::Done {
-                writer.write("data: [DONE]\n\n");
-            }
+            events.closing.iter().for_each(|event| writer.event(event));
+            done.into_iter().for_each(|done| writer.write(done));
         }
         Ending::NoFinish(_) => end = End::Broken,
         Ending::Cut(_) => writer.step(Step::Cut),
         Ending::Reset(_) => writer.step(Step::Reset),
         Ending::Hang(_) => writer.step(Step::Hang),
-        Ending::Error(_, error) => writer.event(&error.event(asked.key)),
+        Ending::Error(_, error) => {
+            render::failure(error, asked).iter().for_each(|event| writer.event(event));
+        }
     }
     writer.finish();
     Stage { steps: writer.steps, end, ..plain(200, EVENTS, "") }
-}
-
-fn event_text(event: &Value) -> String {
-    format!("data: {event}\n\n")
 }
 
 /// A step as one step for each of its bytes.
@@ -201,19 +217,33 @@ fn split(step: Step) -> Vec<Step> {
 
 /// Lays out texts as steps: line ends, compression, one write or many.
 struct Writer {
+    /// The number of the next event, where the dialect numbers them.
+    number: Option<u64>,
     framing: Framing,
     gzip: Option<GzEncoder<Vec<u8>>>,
     steps: Vec<Step>,
 }
 
 impl Writer {
-    fn new(framing: Framing, gzip: bool) -> Writer {
+    fn new(dialect: Dialect, framing: Framing, gzip: bool) -> Writer {
         let gzip = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
-        Writer { framing, gzip, steps: Vec::new() }
+        let numbered = matches!(dialect, Dialect::Responses | Dialect::Codex);
+        Writer { number: numbered.then_some(0), framing, gzip, steps: Vec::new() }
     }
 
-    fn event(&mut self, event: &Value) {
-        self.write(&event_text(event));
+    fn event(&mut self, event: &Event) {
+        let text = self.event_text(event);
+        self.write(&text);
+    }
+
+    fn event_text(&mut self, event: &Event) -> String {
+        let mut data = event.data.clone();
+        if let Some(number) = &mut self.number {
+            data["sequence_number"] = (*number).into();
+            *number += 1;
+        }
+        let name = event.name.map(|name| format!("event: {name}\n")).unwrap_or_default();
+        format!("{name}data: {data}\n\n")
     }
 
     fn write(&mut self, text: &str) {
@@ -230,12 +260,13 @@ impl Writer {
         self.steps.push(step);
     }
 
-    /// The same text many times, without holding it many times where the layout allows.
-    fn repeat(&mut self, text: &str, times: u64) {
+    /// The same event many times, without holding it many times where the layout allows.
+    fn repeat(&mut self, event: &Event, times: u64) {
+        let text = self.event_text(event);
         if self.gzip.is_some() || self.framing == Framing::Bytes {
-            (0..times).for_each(|_| self.write(text));
+            (0..times).for_each(|_| self.write(&text));
         } else {
-            let bytes = self.encode(text);
+            let bytes = self.encode(&text);
             self.steps.push(Step::Repeat(bytes, times));
         }
     }

@@ -3,12 +3,16 @@
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
+use crate::answer::Answer;
 use crate::behaviour::Behaviour;
-use crate::call::{Call, Log};
+use crate::call::Call;
+use crate::dialect::Endpoint;
 use crate::quota::{Meter, Place};
 use crate::refusal::Refusal;
-use crate::script::{MODELS_PATH, Match, Script};
+use crate::script::{Facts, Match, Script};
+use crate::serve::World;
 
 /// A running script.
 pub(crate) struct State {
@@ -32,8 +36,8 @@ impl Running {
 
 /// What is done with a call.
 pub(crate) enum Decision {
-    /// The list of models.
-    Models(Vec<String>),
+    /// This status and body.
+    Json(u16, Value),
     /// This, holding these places until it ends.
     Play(Behaviour, Vec<Place>),
 }
@@ -58,18 +62,22 @@ impl State {
         self.running.lock().script.dimensions
     }
 
+    /// The headers of every reply.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        self.running.lock().script.headers.clone()
+    }
+
     /// Decides about a call that is in the log.
-    pub(crate) fn decide(&self, call: &Call, sequence: usize, log: &Log) -> Decision {
+    pub(crate) fn decide(&self, world: &World, call: &Call, endpoint: Endpoint, sequence: usize) -> Decision {
         let mut running = self.running.lock();
         let Running { script, meters, .. } = &mut *running;
-        let (key, model) =
-            (call.key.as_deref().unwrap_or_default(), call.model.as_deref().unwrap_or_default());
-        let path = call.path.as_str();
+        let facts = Facts::of(call, endpoint);
+        let (key, model) = (facts.key, facts.model);
         if script.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key)) {
-            return Decision::Play(Refusal::bad_key().into(), Vec::new());
+            return Decision::Play(world.dialect.unknown_key().into(), Vec::new());
         }
         if let Some(strictness) = &script.strictness {
-            let wrong = strictness.check(path, &call.headers, &call.body);
+            let wrong = strictness.check(&call.path, &call.headers, &call.body);
             if !wrong.is_empty() {
                 let refusal = Refusal::new(
                     strictness.status(),
@@ -77,14 +85,14 @@ impl State {
                     "wrong_api_format",
                     wrong.join("; "),
                 );
-                log.violated(sequence, wrong);
+                world.log.violated(sequence, wrong);
                 return Decision::Play(refusal.into(), Vec::new());
             }
         }
         let now = Instant::now();
         let mut applying: Vec<&mut Meter> = meters
             .iter_mut()
-            .filter(|(matching, _)| matching.holds(key, model, path))
+            .filter(|(matching, _)| matching.holds(&facts))
             .map(|(_, meter)| meter)
             .collect();
         let refused = applying
@@ -94,21 +102,16 @@ impl State {
         if let Some((hint, wait)) = refused {
             return Decision::Play(Behaviour::rate_limited(hint, wait), Vec::new());
         }
-        let Some(behaviour) = script.next(key, model, path) else {
-            return Decision::Models(script.models.clone());
+        let behaviour = match script.next(&facts) {
+            Some(behaviour) => behaviour,
+            None if endpoint == Endpoint::Models => {
+                return Decision::Json(200, world.dialect.models(&script.models));
+            }
+            None => Answer::empty().into(),
         };
         let tokens = tokens(&behaviour, call.body.len());
         let places = applying.into_iter().map(|meter| meter.charge(key, model, tokens)).collect();
         Decision::Play(behaviour, places)
-    }
-}
-
-/// Whether this path is one of the dialect's.
-pub(crate) fn is_known(method: &str, path: &str) -> bool {
-    match method {
-        "GET" => path.ends_with(MODELS_PATH),
-        "POST" => path.ends_with("/chat/completions") || path.ends_with("/embeddings"),
-        _ => false,
     }
 }
 

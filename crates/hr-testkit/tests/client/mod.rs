@@ -1,5 +1,7 @@
 //! A small HTTP client that sees what a router would see, breaks included.
 
+#![allow(dead_code)] // Each test file uses a part of it.
+
 use bytes::Bytes;
 use hr_testkit::Fake;
 use http_body_util::{BodyExt as _, Full};
@@ -67,17 +69,26 @@ pub async fn send(
     key: &str,
     body: String,
 ) -> Result<Reply, hyper::Error> {
+    let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/json".into())];
+    call(fake, method, path, &headers, body).await
+}
+
+/// Sends one call with these headers.
+pub async fn call(
+    fake: &Fake,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: String,
+) -> Result<Reply, hyper::Error> {
     let stream = TcpStream::connect(fake.address()).await.expect("the fake listens");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", fake.address().to_string())
-        .header("authorization", format!("Bearer {key}"))
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .expect("the request is well formed");
+    let mut request = Request::builder().method(method).uri(path).header("host", fake.address().to_string());
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let request = request.body(Full::new(Bytes::from(body))).expect("the request is well formed");
     let (head, mut body) = sender.send_request(request).await?.into_parts();
     let mut frames = Vec::new();
     let complete = loop {

@@ -45,7 +45,8 @@ fn keys_are_read_trimmed_and_accounts_only_when_usable() {
     let auth = read(FULL);
     assert_eq!(exposed(auth.keys("groq")), ["k1", "k2"]);
     assert_eq!(auth.keys("acme").count() + auth.keys("nobody").count(), 0);
-    assert_eq!(auth.account_ids().collect::<Vec<_>>(), ["acc-1"]);
+    let ids: Vec<&str> = auth.accounts().map(|account| account.id.as_str()).collect();
+    assert_eq!(ids, ["acc-1"]);
     assert_eq!(auth.providers().collect::<Vec<_>>(), ["groq", "acme"]);
 }
 

@@ -10,8 +10,8 @@ use toml::Spanned;
 
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, Model, OwnerScope, Price,
-    Provider, QUIRK_FUNCTIONS, Quirks, Retired, SpendClass,
+    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, Login, Model,
+    OwnerScope, Price, Provider, QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
 use crate::problem::{Problem, did_you_mean};
@@ -41,6 +41,9 @@ struct ProviderFile {
     auth: Option<Spanned<String>>,
     prefix: Option<Spanned<String>>,
     key_vars: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    refuse_key: Vec<RefusedKeyEntry>,
+    login: Option<LoginEntry>,
     #[serde(default)]
     enabled_by: Vec<Spanned<String>>,
     spend: Option<SpendClass>,
@@ -83,6 +86,28 @@ struct HeaderVariable {
 #[serde(deny_unknown_fields)]
 struct ModelEntry {
     id: Spanned<String>,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefusedKeyEntry {
+    prefix: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LoginEntry {
+    client: String,
+    token_url: Spanned<String>,
+    #[serde(default)]
+    token_url_vars: Vec<Spanned<String>>,
+    account_header: Spanned<String>,
+    program: String,
+    install: String,
+    home_var: Spanned<String>,
+    home: String,
+    warning: String,
+}
+
     context: Option<u64>,
     max_output: Option<u64>,
     tools: Option<bool>,
@@ -201,6 +226,14 @@ impl Page<'_> {
         }
         let id = entry.id.into_inner();
         Ok(Provider {
+        if auth == AuthScheme::Oauth
+            && entry.login.is_none()
+            && let Some(auth) = &entry.auth
+        {
+            return Err(self
+                .problem(auth.span(), "accounts need to know how they sign in")
+                .hint("add `[login]`"));
+        }
             name: entry.name.unwrap_or_else(|| id.clone()),
             aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
             order: entry.order.unwrap_or(LAST),
@@ -222,6 +255,12 @@ impl Page<'_> {
                 .into_iter()
                 .map(|prefix| self.checked(prefix, |prefix| check::header_value(prefix)))
                 .collect::<Result<_, _>>()?,
+            refused_keys: entry
+                .refuse_key
+                .into_iter()
+                .map(|keys| RefusedKey { prefix: keys.prefix, reason: keys.reason })
+                .collect(),
+            login: entry.login.map(|login| self.login(login)).transpose()?,
             retired: entry.retired,
             unavailable: entry.unavailable,
             first_byte_timeout: entry.first_byte_timeout.map(|wait| Duration::from_secs(wait.into_inner())),
@@ -271,6 +310,20 @@ impl Page<'_> {
 
     fn variables(&self, names: Vec<Spanned<String>>) -> Result<Vec<String>, Problem> {
         names.into_iter().map(|name| self.checked(name, |name| check::variable(name))).collect()
+    fn login(&self, entry: LoginEntry) -> Result<Login, Problem> {
+        Ok(Login {
+            client: entry.client,
+            token_url: self.checked(entry.token_url, |url| check::address(url))?,
+            token_url_vars: self.variables(entry.token_url_vars)?,
+            account_header: self.checked(entry.account_header, |name| check::header_name(name))?,
+            program: entry.program,
+            install: entry.install,
+            home_var: self.checked(entry.home_var, |name| check::variable(name))?,
+            home: entry.home,
+            warning: entry.warning,
+        })
+    }
+
     }
 
     fn headers(

@@ -283,6 +283,38 @@ pub struct Provider {
     /// Where it is, without a trailing slash.
     pub base_url: String,
     /// How requests are signed.
+/// How accounts of a provider are signed in to and stay so; with [`AuthScheme::Oauth`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Login {
+    /// The client that its tokens are made for.
+    pub client: String,
+    /// Where tokens are renewed.
+    pub token_url: String,
+    /// Variables that name another place for that; the earlier wins.
+    pub token_url_vars: Vec<String>,
+    /// The header that names the account.
+    pub account_header: String,
+    /// The provider's own program, which signs in when it is called with `login`.
+    pub program: String,
+    /// How that program is installed.
+    pub install: String,
+    /// The variable that names the folder in which it keeps its login.
+    pub home_var: String,
+    /// That folder under the user's own, when the variable is not set.
+    pub home: String,
+    /// What whoever signs in must have read.
+    pub warning: String,
+}
+
+/// Keys that may not be used here, although the provider gives them out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedKey {
+    /// What they begin with.
+    pub prefix: String,
+    /// Why they are refused.
+    pub reason: String,
+}
+
     pub auth: AuthScheme,
     /// The prefix of its settings: `GROQ` in `GROQ_MODEL`.
     pub prefix: String,
@@ -304,6 +336,10 @@ pub struct Provider {
     pub headers: BTreeMap<String, String>,
     /// Headers whose value a variable gives: header name to (variable, default).
     pub header_vars: BTreeMap<String, (String, String)>,
+    /// Keys that may not be used.
+    pub refused_keys: Vec<RefusedKey>,
+    /// How accounts sign in.
+    pub login: Option<Login>,
     /// What the `User-Agent` of a caller begins with that is passed on instead of ours: the provider serves
     /// coding agents and wants to know which.
     pub pass_user_agent: Vec<String>,

@@ -1,12 +1,13 @@
 //! `auth.json`, in the form that the original product gave it.
 //!
 //! ```json
-//! { "providers": { "<provider>": ["<key>"] }, "codex_accounts": [{ … }], "proxy_keys": { … },
+//! { "providers": { "<provider>": ["<key>"] }, "proxy_keys": { … },
+//!   "codex_accounts": [{ "account_id", "access_token", "refresh_token", "last_refresh", "id_token", "login_needed" }],
 //!   "key_owners": { "<provider>": { "<key id>": "<owner>" } } }
 //! ```
 //!
 //! `key_owners` is ours; the original ignores it. It is keyed by the id of a key, so that no secret becomes a
-//! name. Every other field is kept as the bytes it came in.
+//! name. So are `id_token` and `login_needed` of an account. Every other field is kept as the bytes it came in.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::Account;
+use super::account_list::AccountList;
 use crate::problem::Problem;
 use crate::secret::{InstallSecret, KeyId, Secret};
 
@@ -35,8 +38,8 @@ pub struct AuthFile {
     providers: Vec<(String, Vec<Secret>)>,
     /// Owners by provider and key id.
     owners: Owners,
-    /// Ids of the accounts that can be used.
-    accounts: Vec<String>,
+    /// Accounts that were signed in to.
+    accounts: AccountList,
 }
 
 type Owners = BTreeMap<String, BTreeMap<String, String>>;
@@ -94,7 +97,7 @@ impl fmt::Debug for AuthFile {
 }
 
 /// The fields of an object in their order, none twice.
-struct Fields<V>(Vec<(String, V)>);
+pub(super) struct Fields<V>(pub(super) Vec<(String, V)>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Fields<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -182,7 +185,11 @@ impl AuthFile {
                         page.wrong(raw.get(), format!("`{OWNERS}` must hold key ids and owners by provider"))
                     })?;
                 }
-                ACCOUNTS => auth.accounts = read_accounts(&page, raw.get())?,
+                ACCOUNTS => {
+                    auth.accounts = AccountList::read(raw.get()).ok_or_else(|| {
+                        page.wrong(raw.get(), format!("`{ACCOUNTS}` must be a list of accounts"))
+                    })?;
+                }
                 PROXY_KEYS => {
                     let Fields::<&RawValue>(_) = page.object(raw.get(), &format!("`{PROXY_KEYS}`"))?;
                 }
@@ -209,9 +216,29 @@ impl AuthFile {
         self.providers.iter().filter(move |(there, _)| there == provider).flat_map(|(_, keys)| keys)
     }
 
-    /// The ids of the accounts that can be used.
-    pub fn account_ids(&self) -> impl Iterator<Item = &str> {
-        self.accounts.iter().map(String::as_str)
+    /// The accounts that have what it takes to sign in, in the file's order.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.usable()
+    }
+
+    /// The account of this id.
+    #[must_use]
+    pub fn account(&self, id: &str) -> Option<&Account> {
+        self.accounts().find(|account| account.id == id)
+    }
+
+    /// Stores an account: in the place of the one with its id, else behind all others.
+    pub fn put_account(&mut self, account: &Account) -> Added {
+        self.accounts.put(account)
+    }
+
+    /// Removes accounts. A [`Selector::Tail`] is an account's id, its e-mail address, or the end of its id.
+    ///
+    /// # Errors
+    ///
+    /// When the selector means none, or several. Then nothing is removed.
+    pub fn remove_accounts(&mut self, selector: &Selector) -> Result<Vec<Account>, NotRemoved> {
+        self.accounts.remove(selector)
     }
 
     /// The owner that was declared for a key.
@@ -323,6 +350,9 @@ impl AuthFile {
         let mut fields: Vec<(&str, String)> =
             self.fields.iter().map(|(name, raw)| (name.as_str(), raw.get().to_owned())).collect();
         replace(&mut fields, PROVIDERS, (!self.providers.is_empty()).then(|| self.providers_text()));
+        if let Some(accounts) = self.accounts.text() {
+            replace(&mut fields, ACCOUNTS, Some(accounts));
+        }
         replace(&mut fields, OWNERS, (!self.owners.is_empty()).then(|| self.owners_text()));
         object(fields, 0)
     }
@@ -358,7 +388,7 @@ fn replace(fields: &mut Vec<(&str, String)>, name: &'static str, value: Option<S
 }
 
 /// An object with a field a line, indented by two spaces a level; the outermost ends its line.
-fn object(fields: Vec<(&str, String)>, level: usize) -> String {
+pub(super) fn object(fields: Vec<(&str, String)>, level: usize) -> String {
     let end = if level == 0 { "\n" } else { "" };
     if fields.is_empty() {
         return format!("{{}}{end}");
@@ -370,7 +400,7 @@ fn object(fields: Vec<(&str, String)>, level: usize) -> String {
 }
 
 /// A text as JSON writes it.
-fn json(text: &str) -> String {
+pub(super) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -386,15 +416,4 @@ fn read_providers(page: &Page<'_>, part: &str) -> Result<Vec<(String, Vec<Secret
         providers.push((provider, keys.collect()));
     }
     Ok(providers)
-}
-
-/// The ids of accounts that have what a login needs; others are kept and not used, as in the original.
-fn read_accounts(page: &Page<'_>, part: &str) -> Result<Vec<String>, Problem> {
-    let accounts: Vec<serde_json::Value> = serde_json::from_str(part)
-        .map_err(|_| page.wrong(part, format!("`{ACCOUNTS}` must be a list of accounts")))?;
-    let usable = |account: &serde_json::Value| {
-        let text = |name: &str| account.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty());
-        text("refresh_token").and(text("account_id")).map(str::to_owned)
-    };
-    Ok(accounts.iter().filter_map(usable).collect())
 }

@@ -1,5 +1,7 @@
 //! Gathering the keys of a provider.
 
+use std::sync::Arc;
+
 use crate::catalog::{AuthScheme, Provider};
 use crate::pool::{Key, KeySource};
 use crate::problem::Problem;
@@ -77,13 +79,15 @@ fn forms<'a>(variable: &str, layers: &'a Layers) -> Vec<(String, Found<'a>)> {
     first.chain((FIRST_NUMBER..).map_while(|number| named(numbered(variable, number)))).collect()
 }
 
-/// The accounts of the credentials files, each once. What signs a request is theirs to give, not a key.
+/// The accounts of the credentials files, each once. What signs a request changes with each renewal: the key
+/// has what the file said when it was read.
 fn accounts(auth: &[AuthSource]) -> Collected {
     let mut collected = Collected::default();
-    for id in auth.iter().flat_map(|source| source.file.account_ids()) {
-        let id = KeyId::account(id);
+    for account in auth.iter().flat_map(|source| source.file.accounts()) {
+        let id = KeyId::account(&account.id);
         if collected.keys.iter().all(|key| key.id != id) {
-            collected.keys.push(Key { id, secret: None, source: KeySource::AuthFile, owner: None });
+            let account = Some(Arc::new(account.clone()));
+            collected.keys.push(Key { id, secret: None, account, source: KeySource::AuthFile, owner: None });
         }
     }
     collected
@@ -117,7 +121,7 @@ impl Gathering<'_> {
         let id = KeyId::of(self.install, &self.provider.id, &secret);
         if self.collected.keys.iter().all(|key| key.id != id) {
             let owner = owner.map(str::to_owned);
-            self.collected.keys.push(Key { id, secret: Some(secret), source, owner });
+            self.collected.keys.push(Key { id, secret: Some(secret), account: None, source, owner });
         }
     }
 }

@@ -3,13 +3,20 @@
 //!
 //! [`AuthFile`] is the `auth.json` of the original product, read and written compatibly: what this program does
 //! not know stays as it is, byte for byte. A file that cannot be read is a problem that names it, never an
-//! empty pool. [`collect_keys`] puts the sources together in the original's order. Nothing here touches a file:
-//! text comes in, text goes out.
+//! empty pool. An [`Account`] is a login with its tokens, [`program`] reads one out of the file of a provider's own
+//! program. [`collect_keys`] puts the sources together in the original's order. Nothing here touches a file: text
+//! comes in, text goes out.
 
+mod account;
+mod account_list;
 mod auth_file;
+mod claims;
 mod collect;
+pub mod program;
 
+pub use account::{Account, RENEW_AFTER, RENEW_BEFORE_END, Renewal};
 pub use auth_file::{Added, AuthFile, Listed, MAX_FILE_BYTES, NotRemoved, Selector};
+pub use claims::Claims;
 pub use collect::{AuthSource, Collected, collect_keys, working_directory_counts};
 
 /// The longest key that is accepted.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Price, Provider, SpendClass};
+use crate::credentials::Account;
 use crate::secret::{KeyId, Secret};
 
 pub use resolve::resolve;
@@ -37,6 +38,8 @@ pub struct Key {
     pub id: KeyId,
     /// What goes into the request; `None` sends no credential.
     pub secret: Option<Secret>,
+    /// The account that signs instead of a secret of its own, as it was when the file was read.
+    pub account: Option<Arc<Account>>,
     /// Where it was found.
     pub source: KeySource,
     /// The owner that the user declared for it.
@@ -103,6 +106,8 @@ pub struct Member {
     pub max_output_tokens: Option<u64>,
     /// Headers sent with each request, variables resolved.
     pub headers: Vec<(String, String)>,
+    /// Where the tokens of its accounts are renewed; only with accounts.
+    pub token_url: Option<String>,
     /// Why it is not called although it has a key: retired, dialect not there yet.
     pub off: Option<String>,
 }

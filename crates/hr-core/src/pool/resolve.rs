@@ -87,11 +87,11 @@ impl Gathering<'_> {
         if keyless && !self.is_asked_for(provider) {
             return None;
         }
-        let mut keys = self.keys(provider, set.base_url.as_ref());
+        let mut keys = self.keys(provider, set);
         if keys.is_empty() && !keyless {
             return None;
         }
-        let off = self.off(provider, set.base_url.as_ref());
+        let off = self.off(provider, set.base_url.as_ref()).or_else(|| self.signed_out(provider, &mut keys));
         if off.is_none() {
             self.hold_back_access_keys(provider, &mut keys);
         }
@@ -99,7 +99,13 @@ impl Gathering<'_> {
             if !keyless {
                 return None;
             }
-            keys.push(Key { id: KeyId::keyless(), secret: None, source: KeySource::Keyless, owner: None });
+            keys.push(Key {
+                id: KeyId::keyless(),
+                secret: None,
+                account: None,
+                source: KeySource::Keyless,
+                owner: None,
+            });
         }
         let models = self.models(provider, set);
         let base_url = match &set.base_url {
@@ -123,6 +129,10 @@ impl Gathering<'_> {
                 .or(provider.max_output_tokens)
                 .filter(|tokens| *tokens > 0),
             headers: headers(provider, set),
+            token_url: provider.login.as_ref().map(|login| {
+                let own = set.token_url.as_ref().map(|url| url.address.as_str());
+                own.unwrap_or(&login.token_url).to_owned()
+            }),
             off,
             provider: Arc::clone(provider),
         })
@@ -130,9 +140,10 @@ impl Gathering<'_> {
 
     /// The keys that may go to the provider's address. A working directory's address gets only the keys that
     /// came with it: else a folder from elsewhere could collect the user's own.
-    fn keys(&mut self, provider: &Provider, base_url: Option<&BaseUrl>) -> Vec<Key> {
+    fn keys(&mut self, provider: &Provider, set: &ProviderSettings) -> Vec<Key> {
         let all = collect_keys(provider, self.auth, self.layers, self.install);
-        match base_url.filter(|base_url| base_url.trust == Trust::WorkingDirectory) {
+        let addresses = [&set.base_url, &set.token_url].into_iter().flatten();
+        match addresses.into_iter().find(|address| address.trust == Trust::WorkingDirectory) {
             None => self.sound(all),
             Some(base_url) => {
                 let own = self.of_working_directory(provider);
@@ -148,6 +159,35 @@ impl Gathering<'_> {
                 kept
             }
         }
+    }
+
+    /// Leaves out the accounts whose user has to sign in again. When none is left, they stay to be seen, and this
+    /// is why the provider is not called.
+    fn signed_out(&mut self, provider: &Provider, keys: &mut Vec<Key>) -> Option<String> {
+        let is_out = |key: &Key| key.account.as_ref().is_some_and(|account| account.login_needed.is_some());
+        let out: Vec<Problem> = keys
+            .iter()
+            .filter(|key| is_out(key))
+            .filter_map(|key| {
+                let path = self.auth.first().map_or("auth.json", |source| &source.path);
+                let account = key.account.as_ref()?;
+                let reason = format!("the account `{}` of `{}` is signed out", account.id, provider.id);
+                Some(
+                    Problem::new(path, reason)
+                        .hint(format!("sign in again: `hr auth login {}`", provider.id)),
+                )
+            })
+            .collect();
+        let all = !keys.is_empty() && out.len() == keys.len();
+        self.warnings.extend(out);
+        if all {
+            return Some(format!(
+                "its accounts are signed out; sign in again: `hr auth login {}`",
+                provider.id
+            ));
+        }
+        keys.retain(|key| !is_out(key));
+        None
     }
 
     /// Leaves out the router's own access keys: who lets other programs call the router exports one under the
@@ -296,6 +336,12 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
 pub(super) fn unlisted(provider: &Provider, id: &str) -> PoolModel {
     PoolModel { by_request: true, ..pool_model(provider, &ProviderSettings::default(), id) }
 }
+/// Whether the address in force is one where the provider charges for every call.
+fn is_sold(provider: &Provider, set: &ProviderSettings) -> bool {
+    let host = set.base_url.as_ref().map(|base_url| base_url.address.host());
+    host.is_some_and(|host| provider.paid_hosts.iter().any(|paid| paid == host))
+}
+
 
 /// What a call costs when the model's own entry does not say. Where a provider's free models are listed, the
 /// price of another is unknown, which counts as paid; but one that ends in the same variant (`…:free`) as a

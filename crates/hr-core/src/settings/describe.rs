@@ -29,6 +29,7 @@ pub fn manual(catalog: &Catalog) -> String {
         paragraph(&mut page, &format!("Value: {}. Example: `{}`.", template.kind.words(), template.example));
     }
     header_variables(&mut page, catalog);
+    login_variables(&mut page, catalog);
     paragraph(&mut page, NOT_USED_YET);
     let mut later = String::from("| name | part |\n|---|---|\n");
     for (name, part) in LATER {
@@ -196,6 +197,28 @@ fn header_variables(page: &mut String, catalog: &Catalog) {
     if any {
         paragraph(page, "### Headers of providers");
         paragraph(page, "What some providers are told of the program that calls them.");
+        paragraph(page, table.trim_end());
+    }
+}
+
+fn login_variables(page: &mut String, catalog: &Catalog) {
+    let mut table = String::from("| name | provider | meaning | default |\n|---|---|---|---|\n");
+    let logins = catalog.providers.iter().filter_map(|provider| Some((provider, provider.login.as_ref()?)));
+    let mut any = false;
+    for (provider, login) in logins {
+        any = true;
+        let id = format!("`{}`", provider.id);
+        for variable in &login.token_url_vars {
+            let meaning = "where the tokens of its accounts are renewed; of several the first counts";
+            row(&mut table, &[&format!("`{variable}`"), &id, meaning, &format!("`{}`", login.token_url)]);
+        }
+        let meaning =
+            format!("where `{}` keeps its login, for `hr auth import-{}`", login.program, provider.id);
+        row(&mut table, &[&format!("`{}`", login.home_var), &id, &meaning, &format!("`~/{}`", login.home)]);
+    }
+    if any {
+        paragraph(page, "### Accounts of providers");
+        paragraph(page, "Of providers that sign in with accounts instead of keys: `hr auth login`.");
         paragraph(page, table.trim_end());
     }
 }

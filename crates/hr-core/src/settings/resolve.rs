@@ -50,6 +50,8 @@ pub struct Value {
 pub struct ProviderSettings {
     /// `<P>_BASE_URL`.
     pub base_url: Option<BaseUrl>,
+    /// Where the tokens of its accounts are renewed, when a variable says so.
+    pub token_url: Option<BaseUrl>,
     /// `<P>_MODEL`; empty takes the defaults.
     pub models: Vec<String>,
     /// `<P>_EXCLUDE_MODELS`, in lower case.
@@ -186,8 +188,10 @@ impl Reader<'_> {
                 Some((header.clone(), given))
             })
             .collect();
+        let mut token_urls = provider.login.iter().flat_map(|login| &login.token_url_vars);
         ProviderSettings {
             base_url: self.base_url(&name(&BASE_URL)),
+            token_url: token_urls.find_map(|variable| self.base_url(variable)),
             excluded: self
                 .model_names(&name(&EXCLUDE_MODELS))
                 .into_iter()

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::define::provider::{About, FIRST_NUMBER, about, is_numbered, numbered};
+use super::define::provider::{About, FIRST_NUMBER, about, is_numbered, login_variables, numbered};
 use super::define::{GENERAL, LATER, PER_PROVIDER, general};
 use super::dotenv::Entry;
 use super::layers::{EnvFile, Layers};
@@ -38,7 +38,7 @@ pub(super) fn values(layers: &Layers, catalog: &Catalog) -> Vec<Value> {
         let (secret, used) = match about(catalog, name) {
             Some(About::Keys) => (true, true),
             Some(About::Template(template)) => (template.secret, template.used),
-            Some(About::Header) => (false, true),
+            Some(About::Header | About::Login) => (false, true),
             None if LATER.iter().any(|(later, _)| *later == name) => (false, false),
             None => return None,
         };
@@ -148,6 +148,7 @@ fn known_names(catalog: &Catalog) -> BTreeSet<String> {
         names.extend(provider.key_vars.iter().map(|variable| super::define::provider::plural(variable)));
         names.extend(provider.enabled_by.iter().cloned());
         names.extend(provider.header_vars.values().map(|(variable, _)| variable.clone()));
+        names.extend(provider.login.iter().flat_map(login_variables).map(str::to_owned));
         let templates = PER_PROVIDER.iter().map(|template| template.of(provider));
         names.extend(templates.filter(|name| !name.contains('<')));
     }

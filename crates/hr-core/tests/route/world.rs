@@ -63,6 +63,7 @@ pub fn key(name: &str) -> Key {
     Key {
         id: KeyId(name.to_owned()),
         secret: Some(Secret::new(name)),
+        account: None,
         source: KeySource::AuthFile,
         owner: None,
     }
@@ -87,6 +88,7 @@ pub fn member(id: &str, models: Vec<PoolModel>, keys: usize) -> Member {
         skip_tokens_over: None,
         max_output_tokens: None,
         headers: Vec::new(),
+        token_url: None,
         off: None,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Kind;
 use super::general::MOST_TOKENS;
-use crate::catalog::{Catalog, Provider};
+use crate::catalog::{Catalog, Login, Provider};
 
 /// A setting of every provider.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -218,6 +218,8 @@ pub enum About {
     Template(&'static Template),
     /// A header of a provider.
     Header,
+    /// How accounts of a provider sign in.
+    Login,
 }
 
 /// What `name` is at the providers of this catalogue, unless it is nothing.
@@ -230,12 +232,24 @@ pub fn about(catalog: &Catalog, name: &str) -> Option<About> {
         if provider.header_vars.values().any(|(variable, _)| variable == name) {
             return Some(About::Header);
         }
+        if provider
+            .login
+            .as_ref()
+            .is_some_and(|login| login_variables(login).any(|variable| variable == name))
+        {
+            return Some(About::Login);
+        }
         PER_PROVIDER
             .iter()
             .find(|template| template.matches(provider, name))
             .map(|template| About::Template(template))
     };
     catalog.providers.iter().find_map(|provider| of(provider))
+}
+
+/// The variables of a login.
+pub fn login_variables(login: &Login) -> impl Iterator<Item = &str> {
+    login.token_url_vars.iter().chain([&login.home_var]).map(String::as_str)
 }
 
 fn is_key_form(variable: &str, name: &str) -> bool {

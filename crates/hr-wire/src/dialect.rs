@@ -278,6 +278,11 @@ pub trait Decode: Send {
     /// When the reply was not whole.
     fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Failure>;
 
+    /// Whether the reply has said why it ended, also where [`Event::Finish`] comes only with the end.
+    fn is_finished(&self) -> bool {
+        self.is_done()
+    }
+
     /// Whether the end mark has passed; nothing after it is looked at.
     fn is_done(&self) -> bool;
 }

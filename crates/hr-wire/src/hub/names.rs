@@ -174,7 +174,7 @@ fn wire_name<'n>(namespace: Option<&str>, name: &'n str, rules: NameRules) -> Co
         _ => Cow::Borrowed(name),
     };
     let legal = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if whole.len() <= rules.longest && !whole.is_empty() && whole.as_bytes().iter().all(|byte| legal(byte)) {
+    if whole.len() <= rules.longest && !whole.is_empty() && whole.as_bytes().iter().all(legal) {
         return whole;
     }
     // The hash keeps names apart that differ only in what is cut off or replaced.

@@ -12,9 +12,9 @@ use hr_core::usage::Usage;
 
 use super::glance::Glance;
 use super::mend::Mender;
-use super::whole::no_answer;
 use crate::complaint::read_inner_error;
 use crate::hub::Finish;
+use crate::lane::no_answer;
 use crate::sse::{self, Decoder, Frame};
 
 /// How many events that cannot be read are withheld before the stream is given up.

@@ -8,8 +8,9 @@ use hr_core::usage::Usage;
 use super::glance::Glance;
 use crate::complaint::read_inner_error;
 use crate::dialect::Whole;
-use crate::hub::{Finish, FinishKind};
+use crate::hub::FinishKind;
 use crate::json::{Cursor, Kind, Syntax};
+use crate::lane::no_answer;
 
 /// Reads the body of a 200 to a chat request: an answer, or the failure that it really is, by the rows of its
 /// provider.
@@ -61,21 +62,6 @@ pub fn read_embedding(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Usa
         None => Err(read_inner_error(body, rows, now)),
         Some(0) => Err(Failure::new(FailureKind::Empty, "the answer holds no vector").status(200)),
         Some(_) => Ok(usage),
-    }
-}
-
-/// The failure of an answer without content that ended for this reason.
-pub(super) fn no_answer(finish: Option<&Finish>) -> Failure {
-    match finish {
-        Some(finish) if finish.kind() == FinishKind::ContentFilter => {
-            Failure::new(FailureKind::ContentRefused, "the provider's content filter withheld the answer")
-                .status(200)
-        }
-        Some(finish) => {
-            let words = format!("the answer is empty and ends with `{}`", finish.raw());
-            Failure::new(FailureKind::Empty, words).status(200)
-        }
-        None => Failure::new(FailureKind::Empty, "the answer is empty").status(200),
     }
 }
 

@@ -1,5 +1,17 @@
 //! The two lanes that a streamed reply can take: watched and passed on as it came (native), or read into the
 //! hub and written in the caller's dialect (translated). The shell drives both through [`Watch`].
+//!
+//! [`Translated`] and [`translate_whole`] put two halves together; what makes an answer valid, whoever gave it,
+//! is judged once, on hub events, so that no pair of dialects has rules of its own.
+
+mod law;
+mod translated;
+mod whole;
+
+pub(crate) use law::no_answer;
+pub use law::{MAX_ARGUMENTS, MAX_BLOCKS, MAX_KEPT};
+pub use translated::Translated;
+pub use whole::{Translation, translate_whole};
 
 use bytes::Bytes;
 use hr_core::failure::Failure;
@@ -58,6 +70,7 @@ pub trait Watch: Send {
 pub struct Keepsake {
     /// The reasoning before the calls.
     pub reasoning: Vec<Reasoning>,
-    /// The calls that have something opaque beside them; their ids are what the turn is known by.
+    /// The calls, without their arguments, with what is opaque beside them. Their ids are what the turn is
+    /// known by.
     pub calls: Vec<ToolCall>,
 }

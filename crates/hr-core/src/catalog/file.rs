@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, Login, Model,
+    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, LocalServer, Login, Model,
     OwnerScope, Price, Provider, QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
@@ -61,6 +61,10 @@ struct ProviderFile {
     unavailable: Option<String>,
     #[serde(default)]
     pass_user_agent: Vec<Spanned<String>>,
+    #[serde(default)]
+    paid_hosts: Vec<String>,
+    #[serde(default)]
+    server: Vec<ServerEntry>,
     first_byte_timeout: Option<Spanned<u64>>,
     skip_tokens_over: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -84,10 +88,6 @@ struct HeaderVariable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ModelEntry {
-    id: Spanned<String>,
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct RefusedKeyEntry {
     prefix: String,
     reason: String,
@@ -108,6 +108,10 @@ struct LoginEntry {
     warning: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelEntry {
+    id: Spanned<String>,
     context: Option<u64>,
     max_output: Option<u64>,
     tools: Option<bool>,
@@ -169,6 +173,15 @@ struct ErrorEntry {
     kind: FailureKind,
     scope: Option<Scope>,
     wait: Option<Spanned<u64>>,
+    hint: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerEntry {
+    name: String,
+    base_url: Spanned<String>,
+    told_by: Option<Spanned<String>>,
 }
 
 fn yes() -> bool {
@@ -213,6 +226,14 @@ impl Page<'_> {
             Some(auth) => self.auth(auth)?,
             None => AuthScheme::Bearer,
         };
+        if auth == AuthScheme::Oauth
+            && entry.login.is_none()
+            && let Some(auth) = &entry.auth
+        {
+            return Err(self
+                .problem(auth.span(), "accounts need to know how they sign in")
+                .hint("add `[login]`"));
+        }
         let key_vars = match entry.key_vars {
             Some(names) => self.key_variables(names)?,
             None => vec![format!("{prefix}_API_KEY")],
@@ -226,14 +247,6 @@ impl Page<'_> {
         }
         let id = entry.id.into_inner();
         Ok(Provider {
-        if auth == AuthScheme::Oauth
-            && entry.login.is_none()
-            && let Some(auth) = &entry.auth
-        {
-            return Err(self
-                .problem(auth.span(), "accounts need to know how they sign in")
-                .hint("add `[login]`"));
-        }
             name: entry.name.unwrap_or_else(|| id.clone()),
             aliases: entry.aliases.into_iter().map(Spanned::into_inner).collect(),
             order: entry.order.unwrap_or(LAST),
@@ -242,6 +255,12 @@ impl Page<'_> {
             auth,
             prefix,
             key_vars,
+            refused_keys: entry
+                .refuse_key
+                .into_iter()
+                .map(|keys| RefusedKey { prefix: keys.prefix, reason: keys.reason })
+                .collect(),
+            login: entry.login.map(|login| self.login(login)).transpose()?,
             enabled_by: self.variables(entry.enabled_by)?,
             spend: entry.spend.unwrap_or(SpendClass::Paid),
             local: entry.local,
@@ -255,12 +274,8 @@ impl Page<'_> {
                 .into_iter()
                 .map(|prefix| self.checked(prefix, |prefix| check::header_value(prefix)))
                 .collect::<Result<_, _>>()?,
-            refused_keys: entry
-                .refuse_key
-                .into_iter()
-                .map(|keys| RefusedKey { prefix: keys.prefix, reason: keys.reason })
-                .collect(),
-            login: entry.login.map(|login| self.login(login)).transpose()?,
+            paid_hosts: entry.paid_hosts.iter().map(|host| host.to_lowercase()).collect(),
+            servers: entry.server.into_iter().map(|server| self.server(server)).collect::<Result<_, _>>()?,
             retired: entry.retired,
             unavailable: entry.unavailable,
             first_byte_timeout: entry.first_byte_timeout.map(|wait| Duration::from_secs(wait.into_inner())),
@@ -295,6 +310,20 @@ impl Page<'_> {
         }
     }
 
+    fn login(&self, entry: LoginEntry) -> Result<Login, Problem> {
+        Ok(Login {
+            client: entry.client,
+            token_url: self.checked(entry.token_url, |url| check::address(url))?,
+            token_url_vars: self.variables(entry.token_url_vars)?,
+            account_header: self.checked(entry.account_header, |name| check::header_name(name))?,
+            program: entry.program,
+            install: entry.install,
+            home_var: self.checked(entry.home_var, |name| check::variable(name))?,
+            home: entry.home,
+            warning: entry.warning,
+        })
+    }
+
     /// `my-box` → `MY_BOX`.
     fn default_prefix(&self, id: &Spanned<String>) -> Result<String, Problem> {
         let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
@@ -310,20 +339,6 @@ impl Page<'_> {
 
     fn variables(&self, names: Vec<Spanned<String>>) -> Result<Vec<String>, Problem> {
         names.into_iter().map(|name| self.checked(name, |name| check::variable(name))).collect()
-    fn login(&self, entry: LoginEntry) -> Result<Login, Problem> {
-        Ok(Login {
-            client: entry.client,
-            token_url: self.checked(entry.token_url, |url| check::address(url))?,
-            token_url_vars: self.variables(entry.token_url_vars)?,
-            account_header: self.checked(entry.account_header, |name| check::header_name(name))?,
-            program: entry.program,
-            install: entry.install,
-            home_var: self.checked(entry.home_var, |name| check::variable(name))?,
-            home: entry.home,
-            warning: entry.warning,
-        })
-    }
-
     }
 
     fn headers(
@@ -461,6 +476,16 @@ impl Page<'_> {
             kind: entry.kind,
             scope: entry.scope,
             wait: entry.wait.map(|wait| Duration::from_secs(wait.into_inner())),
+            hint: entry.hint,
+        })
+    }
+
+    fn server(&self, entry: ServerEntry) -> Result<LocalServer, Problem> {
+        self.check(&entry.base_url, |url| check::loopback(url))?;
+        Ok(LocalServer {
+            name: entry.name,
+            base_url: entry.base_url.get_ref().trim_end_matches('/').to_owned(),
+            told_by: entry.told_by.map(|path| self.checked(path, |path| check::path(path))).transpose()?,
         })
     }
 

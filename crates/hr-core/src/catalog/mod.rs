@@ -32,6 +32,8 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "strip_message_names",
     "flatten_text_content",
     "drop_empty_assistant",
+    "fill_reasoning_beside_calls",
+    "fill_thought_signatures",
     "tool_choice_required_to_any",
     "tool_choice_auto_only",
     "single_tool_calls",
@@ -43,6 +45,7 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "response_format_not_with_tools",
     "effort_none_with_tools",
     "effort_to_reasoning_object",
+    "describe_tools",
     "strip_schema_keys",
     "openapi_schema_subset",
 ];
@@ -246,6 +249,19 @@ pub struct ErrorRow {
     pub scope: Option<Scope>,
     /// How long to stay away when the answer does not say.
     pub wait: Option<Duration>,
+    /// What its user can do about it.
+    pub hint: Option<String>,
+}
+
+/// A program of the user's own machine that speaks for this provider, where it usually listens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalServer {
+    /// The program's name, for people.
+    pub name: String,
+    /// Its usual address on this machine, without a trailing slash.
+    pub base_url: String,
+    /// A path that only this program answers, by which it is told from others at the same address.
+    pub told_by: Option<String>,
 }
 
 /// The embedding model of a provider.
@@ -267,22 +283,6 @@ pub struct Retired {
     pub note: String,
 }
 
-/// A provider: an entry of the catalogue.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Provider {
-    /// The id in settings, commands and headers: lower case, digits, `_`, `-`.
-    pub id: String,
-    /// The name for people.
-    pub name: String,
-    /// Other names that commands understand.
-    pub aliases: Vec<String>,
-    /// Place in lists, and priority for embeddings; lower is earlier.
-    pub order: u32,
-    /// What it speaks.
-    pub dialect: Dialect,
-    /// Where it is, without a trailing slash.
-    pub base_url: String,
-    /// How requests are signed.
 /// How accounts of a provider are signed in to and stay so; with [`AuthScheme::Oauth`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Login {
@@ -315,11 +315,31 @@ pub struct RefusedKey {
     pub reason: String,
 }
 
+/// A provider: an entry of the catalogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The id in settings, commands and headers: lower case, digits, `_`, `-`.
+    pub id: String,
+    /// The name for people.
+    pub name: String,
+    /// Other names that commands understand.
+    pub aliases: Vec<String>,
+    /// Place in lists, and priority for embeddings; lower is earlier.
+    pub order: u32,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// Where it is, without a trailing slash.
+    pub base_url: String,
+    /// How requests are signed.
     pub auth: AuthScheme,
     /// The prefix of its settings: `GROQ` in `GROQ_MODEL`.
     pub prefix: String,
     /// Base names of its key variables; each is also read in its plural and numbered forms.
     pub key_vars: Vec<String>,
+    /// Keys that may not be used.
+    pub refused_keys: Vec<RefusedKey>,
+    /// How accounts sign in.
+    pub login: Option<Login>,
     /// Variables that switch it on when no key is needed.
     pub enabled_by: Vec<String>,
     /// What its calls cost unless a model says otherwise.
@@ -336,13 +356,13 @@ pub struct RefusedKey {
     pub headers: BTreeMap<String, String>,
     /// Headers whose value a variable gives: header name to (variable, default).
     pub header_vars: BTreeMap<String, (String, String)>,
-    /// Keys that may not be used.
-    pub refused_keys: Vec<RefusedKey>,
-    /// How accounts sign in.
-    pub login: Option<Login>,
     /// What the `User-Agent` of a caller begins with that is passed on instead of ours: the provider serves
     /// coding agents and wants to know which.
     pub pass_user_agent: Vec<String>,
+    /// Hosts of the same provider where every call costs money, whatever is said of `base_url`.
+    pub paid_hosts: Vec<String>,
+    /// Programs that may run for it on the user's own machine.
+    pub servers: Vec<LocalServer>,
     /// That it ended; it is called only when its `_BASE_URL` is set.
     pub retired: Option<Retired>,
     /// Why it cannot be called yet, when its dialect or login has not landed.
@@ -365,6 +385,14 @@ pub struct RefusedKey {
     pub errors: Vec<ErrorRow>,
     /// The file it was read from.
     pub file: String,
+}
+
+impl Provider {
+    /// What its user can do about a failure of this kind, where its error table knows.
+    #[must_use]
+    pub fn hint(&self, kind: FailureKind) -> Option<&str> {
+        self.errors.iter().filter(|row| row.kind == kind).find_map(|row| row.hint.as_deref())
+    }
 }
 
 /// All providers, in order.

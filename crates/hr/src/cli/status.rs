@@ -200,6 +200,11 @@ fn table(status: &Value) -> String {
     } else {
         table.render(&Paint::stdout())
     };
+    for (name, provider) in providers.into_iter().flatten() {
+        for hint in provider["hints"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            text.push_str(&format!("\n{name}: {hint}\n"));
+        }
+    }
     let mode = status.pointer("/rotation/mode").and_then(Value::as_str).unwrap_or("unknown");
     text.push_str(&format!("\nRotation: {mode}\n"));
     let breaker = &status["circuit_breaker"];
@@ -241,6 +246,7 @@ mod tests {
                 },
                 "lost": {
                     "rating": 3, "available": false, "because": "bad_key", "cooling_for_s": 600,
+                    "hints": ["make another"],
                     "keys": [{ "status": "cooling" }],
                 },
             },
@@ -257,6 +263,8 @@ mod tests {
              full      3       resting (rate limited, 7 s)    1 (1 cooling)\n\
              lost      3       unavailable (bad key, 10 min)  1 (1 cooling)\n\
              bare              unavailable                    no keys\n\
+             \n\
+             lost: make another\n\
              \n\
              Rotation: sequential\n\
              Breaker: opens at 50 % failures of the last 8, with 4 at least, for 60 s\n"

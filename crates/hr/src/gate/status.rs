@@ -1,6 +1,8 @@
 //! `GET /v1/status`, `GET /health` and `GET /`: how the router is. The key sets are the original product's,
 //! with ours added.
 
+use std::collections::BTreeSet;
+
 use hr_core::failure::FailureKind;
 use hr_core::pool::{Member, PoolModel};
 use hr_core::route::{BreakerPhase, MemberState};
@@ -130,6 +132,7 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
         "available": primary.is_some() && available(member, state),
         "cooling_for_s": wait(state.cooling_until),
         "because": state.because,
+        "hints": hints(member, state),
         "model": primary.map(|model| &model.id),
         "models": member.models.iter().filter(|m| !m.by_request).map(|m| &m.id).collect::<Vec<_>>(),
         "rating": primary.map(|model| model.rating),
@@ -142,6 +145,14 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
         "max_output_tokens": member.max_output_tokens.unwrap_or(0),
         "model_caps": caps,
     })
+}
+
+/// What its owner can do about whatever rests.
+fn hints<'a>(member: &'a Member, state: &MemberState) -> BTreeSet<&'a str> {
+    let keys = state.keys.iter().filter_map(|key| key.because);
+    let models = state.models.iter().filter_map(|model| model.because);
+    let reasons = state.because.into_iter().chain(keys).chain(models);
+    reasons.filter_map(|kind| member.provider.hint(kind)).collect()
 }
 
 /// Whether it can be called, now or once a quota is back: nothing is wrong with it that its owner has to mend.

@@ -23,9 +23,13 @@ deny:
 test *args="--workspace":
     cargo test {{args}}
 
-# The tests of real clients, required: Python's and Node's SDKs and a llama.cpp server against the real binary.
+# The tests of real clients, required: SDKs, coding agents and a llama.cpp server against the real binary.
 clients:
     HR_REQUIRE_CLIENTS=1 cargo test -p hr --test clients
+
+# Fuzz what reads bytes from outside, each target for so many seconds (see fuzz/README.md).
+fuzz seconds="600" *targets:
+    fuzz/run {{seconds}} {{targets}}
 
 # Format, and apply what clippy can mend by itself.
 fix:

@@ -166,6 +166,10 @@ impl Decoder {
 
     /// What is left when the stream has ended: a last event without its empty line.
     pub fn finish(&mut self) -> Option<Frame> {
+        if let Some(seen) = self.mark.take() {
+            // All there was is the beginning of a mark.
+            self.carry.extend_from_slice(&MARK[..seen]);
+        }
         let rest = self.carry.split().freeze();
         self.line_is_empty = true;
         (!rest.is_empty()).then(|| Frame::parse(rest, None))
@@ -302,6 +306,8 @@ mod tests {
         let half = frames(&[b"\xEF\xBB", b"data: a\n\n"]);
         assert_eq!(half[0].raw, &b"\xEF\xBBdata: a\n\n"[..]);
         assert_eq!(half[0].data, None);
+        let all = frames(&[b"\xEF", b"\xBB"]);
+        assert_eq!((all.len(), &all[0].raw[..]), (1, &b"\xEF\xBB"[..]));
     }
 
     #[test]

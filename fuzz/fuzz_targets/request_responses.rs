@@ -1,0 +1,5 @@
+#![no_main]
+
+use hr_core::catalog::Dialect;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| hr_fuzz::request::check(Dialect::OpenaiResponses, input));

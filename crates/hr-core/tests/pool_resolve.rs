@@ -461,3 +461,29 @@ fn an_access_key_of_the_router_is_no_key_of_a_provider() {
     let files: Vec<&str> = warnings.iter().map(|warning| warning.file.as_str()).collect();
     assert_eq!(files, ["environment", "auth.json"]);
 }
+
+#[test]
+fn another_host_of_the_provider_may_cost_money() {
+    let text = format!("paid_hosts = [\"API.pay.example\"]\n{ACME}");
+    let classes = |url: &str| {
+        let (member, _) = acme_of(&text, &[("ACME_BASE_URL", url), ("ACME_MODEL", "large-1,extra-1,new-1")]);
+        member.models.iter().map(|model| model.spend).collect::<Vec<_>>()
+    };
+    use SpendClass::{Free, Included, Paid};
+    assert_eq!(classes("https://api.PAY.example/v1"), [Paid; 3]);
+    assert_eq!(classes("https://other.example/v1"), [Free, Included, Paid]);
+}
+
+#[test]
+fn a_plan_for_agents_is_paid_for_where_calls_are_sold() {
+    let spend = |extra: &[(&str, &str)]| {
+        let mut all = vec![("MOONSHOT_API_KEY", "k")];
+        all.extend(extra);
+        let (pool, _) = make(&builtin(), &environment(&all), &[]).unwrap();
+        let model = &pool.members[0].models[0];
+        (model.id.clone(), model.spend)
+    };
+    assert_eq!(spend(&[]), ("kimi-for-coding".to_owned(), SpendClass::Included));
+    let sold = [("KIMI_BASE_URL", "https://api.moonshot.cn/v1"), ("KIMI_MODEL", "kimi-k2.6")];
+    assert_eq!(spend(&sold), ("kimi-k2.6".to_owned(), SpendClass::Paid));
+}

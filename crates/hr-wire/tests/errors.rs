@@ -710,6 +710,7 @@ fn rows_of_the_catalogue_come_first() {
         kind,
         scope: Some(Scope::Provider),
         wait: Some(Duration::from_secs(5)),
+        hint: None,
     };
     let rows = [
         row(Some(429), Some("1308"), None, Kind::QuotaSpent),

@@ -79,6 +79,19 @@ fn functions_change_nothing_beside_what_they_are_for() {
             r#"{"content":"\ud800\n\u00e9",ODD}"#,
         ),
         ("drop_empty_assistant", r#"{"role":"assistant","content":[ ],ODD}"#, ""),
+        (
+            "fill_reasoning_beside_calls",
+            r#"{"tool_calls":[ {ODD}],"reasoning":"\ud800",ODD}"#,
+            r#"{"tool_calls":[ {ODD}],"reasoning":"\ud800",ODD,"reasoning_content":"\ud800"}"#,
+        ),
+        (
+            "fill_thought_signatures",
+            r#"{"tool_calls":[ {ODD} , {ODD}],ODD}"#,
+            concat!(
+                r#"{"tool_calls":[ {ODD,"extra_content":{"google":{"thought_signature":"#,
+                r#""skip_thought_signature_validator"}}} , {ODD}],ODD}"#
+            ),
+        ),
     ] {
         let body = |message: &str, second: &str| {
             let message = message.replace("\"ODD\"", "\"odd\"").replace("ODD", odd);
@@ -157,6 +170,11 @@ fn embeddings_get_the_model_and_the_verbs() {
 #[test]
 fn histories_are_made_fit() {
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let signed = |id: &str, signature: &str| {
+        let mut call = call(id);
+        call["extra_content"] = json!({"google": {"thought_signature": signature}});
+        call
+    };
     let table = [
         (
             "developer_to_system",
@@ -204,6 +222,28 @@ fn histories_are_made_fit() {
             json!([{"role": "assistant", "content": null, "tool_calls": [call("a")]}, {"role": "user", "content": ""}]),
             0,
         ),
+        (
+            "fill_reasoning_beside_calls",
+            json!([{"role": "assistant", "tool_calls": [call("a")]},
+                {"role": "assistant", "tool_calls": [call("b")], "reasoning_content": "r"},
+                {"role": "assistant", "tool_calls": [call("c")], "reasoning_content": "", "reasoning": "s"},
+                {"role": "assistant", "content": "x", "tool_calls": []}]),
+            json!([{"role": "assistant", "tool_calls": [call("a")], "reasoning_content": " "},
+                {"role": "assistant", "tool_calls": [call("b")], "reasoning_content": "r"},
+                {"role": "assistant", "tool_calls": [call("c")], "reasoning_content": "s", "reasoning": "s"},
+                {"role": "assistant", "content": "x", "tool_calls": []}]),
+            0,
+        ),
+        (
+            "fill_thought_signatures",
+            json!([{"role": "assistant", "tool_calls": [signed("a", "s1"), call("b")]},
+                {"role": "assistant", "tool_calls": [call("c"), call("d")]},
+                {"role": "assistant", "tool_calls": []}, {"role": "assistant", "tool_calls": null}]),
+            json!([{"role": "assistant", "tool_calls": [signed("a", "s1"), call("b")]},
+                {"role": "assistant", "tool_calls": [signed("c", "skip_thought_signature_validator"), call("d")]},
+                {"role": "assistant", "tool_calls": []}, {"role": "assistant", "tool_calls": null}]),
+            0,
+        ),
     ];
     for (function, messages, wanted, losses) in table {
         let (sent, named) = with(function, json!({"messages": messages}));
@@ -230,7 +270,17 @@ fn tool_ids_agree_on_both_ends() {
 fn fields_are_made_fit() {
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     let schema = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {}}});
+    let described =
+        |text: &str| json!([{"type": "function", "function": {"name": "f", "description": text}}]);
     let table = [
+        ("describe_tools", json!({"tools": tools}), json!({"tools": described("")}), 0),
+        ("describe_tools", json!({"tools": described("d")}), json!({"tools": described("d")}), 0),
+        (
+            "describe_tools",
+            json!({"tools": [{"type": "function", "function": {"name": "f", "description": null}}]}),
+            json!({"tools": described("")}),
+            0,
+        ),
         ("tool_choice_required_to_any", json!({"tool_choice": "required"}), json!({"tool_choice": "any"}), 0),
         (
             "tool_choice_auto_only",

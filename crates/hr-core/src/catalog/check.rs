@@ -1,5 +1,7 @@
 //! What single values in a provider's file may be. Each check says what is wrong in one clause.
 
+use std::net::SocketAddr;
+
 use super::Price;
 use crate::settings::address::Address;
 
@@ -89,6 +91,24 @@ pub(super) fn model_id(id: &str) -> Checked {
 /// address is not repeated: it may hold a password.
 pub(super) fn address(url: &str) -> Checked {
     Address::parse(url).map(drop)
+}
+
+/// An address on this machine, with its port.
+pub(super) fn loopback(url: &str) -> Checked {
+    Address::parse(url)?;
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest).split('/').next().unwrap_or_default();
+    match authority.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() && url.starts_with("http://") => Ok(()),
+        _ => Err("the address must be one of this machine, such as `http://127.0.0.1:8080/v1`".to_owned()),
+    }
+}
+
+/// A path of an address.
+pub(super) fn path(path: &str) -> Checked {
+    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(format!("the path `{}` must begin with `/` and have no spaces", shown(path)))
 }
 
 /// A name of an HTTP header.

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, Login, Model,
+    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, LocalServer, Login, Model,
     OwnerScope, Price, Provider, QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
@@ -61,6 +61,10 @@ struct ProviderFile {
     unavailable: Option<String>,
     #[serde(default)]
     pass_user_agent: Vec<Spanned<String>>,
+    #[serde(default)]
+    paid_hosts: Vec<String>,
+    #[serde(default)]
+    server: Vec<ServerEntry>,
     first_byte_timeout: Option<Spanned<u64>>,
     skip_tokens_over: Option<u64>,
     max_output_tokens: Option<u64>,
@@ -169,6 +173,15 @@ struct ErrorEntry {
     kind: FailureKind,
     scope: Option<Scope>,
     wait: Option<Spanned<u64>>,
+    hint: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerEntry {
+    name: String,
+    base_url: Spanned<String>,
+    told_by: Option<Spanned<String>>,
 }
 
 fn yes() -> bool {
@@ -261,6 +274,8 @@ impl Page<'_> {
                 .into_iter()
                 .map(|prefix| self.checked(prefix, |prefix| check::header_value(prefix)))
                 .collect::<Result<_, _>>()?,
+            paid_hosts: entry.paid_hosts.iter().map(|host| host.to_lowercase()).collect(),
+            servers: entry.server.into_iter().map(|server| self.server(server)).collect::<Result<_, _>>()?,
             retired: entry.retired,
             unavailable: entry.unavailable,
             first_byte_timeout: entry.first_byte_timeout.map(|wait| Duration::from_secs(wait.into_inner())),
@@ -461,6 +476,16 @@ impl Page<'_> {
             kind: entry.kind,
             scope: entry.scope,
             wait: entry.wait.map(|wait| Duration::from_secs(wait.into_inner())),
+            hint: entry.hint,
+        })
+    }
+
+    fn server(&self, entry: ServerEntry) -> Result<LocalServer, Problem> {
+        self.check(&entry.base_url, |url| check::loopback(url))?;
+        Ok(LocalServer {
+            name: entry.name,
+            base_url: entry.base_url.get_ref().trim_end_matches('/').to_owned(),
+            told_by: entry.told_by.map(|path| self.checked(path, |path| check::path(path))).transpose()?,
         })
     }
 

@@ -32,6 +32,8 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "strip_message_names",
     "flatten_text_content",
     "drop_empty_assistant",
+    "fill_reasoning_beside_calls",
+    "fill_thought_signatures",
     "tool_choice_required_to_any",
     "tool_choice_auto_only",
     "single_tool_calls",
@@ -43,6 +45,7 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "response_format_not_with_tools",
     "effort_none_with_tools",
     "effort_to_reasoning_object",
+    "describe_tools",
     "strip_schema_keys",
     "openapi_schema_subset",
 ];
@@ -246,6 +249,19 @@ pub struct ErrorRow {
     pub scope: Option<Scope>,
     /// How long to stay away when the answer does not say.
     pub wait: Option<Duration>,
+    /// What its user can do about it.
+    pub hint: Option<String>,
+}
+
+/// A program of the user's own machine that speaks for this provider, where it usually listens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalServer {
+    /// The program's name, for people.
+    pub name: String,
+    /// Its usual address on this machine, without a trailing slash.
+    pub base_url: String,
+    /// A path that only this program answers, by which it is told from others at the same address.
+    pub told_by: Option<String>,
 }
 
 /// The embedding model of a provider.
@@ -343,6 +359,10 @@ pub struct Provider {
     /// What the `User-Agent` of a caller begins with that is passed on instead of ours: the provider serves
     /// coding agents and wants to know which.
     pub pass_user_agent: Vec<String>,
+    /// Hosts of the same provider where every call costs money, whatever is said of `base_url`.
+    pub paid_hosts: Vec<String>,
+    /// Programs that may run for it on the user's own machine.
+    pub servers: Vec<LocalServer>,
     /// That it ended; it is called only when its `_BASE_URL` is set.
     pub retired: Option<Retired>,
     /// Why it cannot be called yet, when its dialect or login has not landed.
@@ -365,6 +385,14 @@ pub struct Provider {
     pub errors: Vec<ErrorRow>,
     /// The file it was read from.
     pub file: String,
+}
+
+impl Provider {
+    /// What its user can do about a failure of this kind, where its error table knows.
+    #[must_use]
+    pub fn hint(&self, kind: FailureKind) -> Option<&str> {
+        self.errors.iter().filter(|row| row.kind == kind).find_map(|row| row.hint.as_deref())
+    }
 }
 
 /// All providers, in order.

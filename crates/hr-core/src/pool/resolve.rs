@@ -326,10 +326,20 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
             .or(set.reasoning)
             .or_else(|| known.and_then(|model| model.reasoning)),
         price: known.and_then(|model| model.price),
-        spend: known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id)),
+        spend: if is_sold(provider, set) {
+            SpendClass::Paid
+        } else {
+            known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id))
+        },
         quirks: known.map(|model| model.quirks.clone()).unwrap_or_default(),
         by_request: false,
     }
+}
+
+/// Whether the address in force is one where the provider charges for every call.
+fn is_sold(provider: &Provider, set: &ProviderSettings) -> bool {
+    let host = set.base_url.as_ref().map(|base_url| base_url.address.host());
+    host.is_some_and(|host| provider.paid_hosts.iter().any(|paid| paid == host))
 }
 
 /// A model that only a request names.

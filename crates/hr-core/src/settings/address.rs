@@ -56,6 +56,12 @@ impl Address {
         })
     }
 
+    /// Its host, in lower case.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The address as text, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -82,6 +82,24 @@ pub(super) fn drop_nulls(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
     }
 }
 
+/// Every tool has a `description`, which may be empty.
+pub(super) fn describe_tools(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
+    bench.change("tools", |tools| {
+        patch::each(tools, |_, tool| {
+            let described = patch::within(tool, "function", |function| {
+                patch::object(function, |function| {
+                    let lacks = function.get("description").is_none_or(|text| text == "null");
+                    if lacks {
+                        function.set("description", quoted(""));
+                    }
+                    lacks
+                })
+            });
+            described.into()
+        })
+    });
+}
+
 /// `response_format: {"type":"text"}` is the default and refused when said.
 pub(super) fn drop_text_response_format(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
     if response_format(bench).as_deref() == Some("text") {

@@ -7,6 +7,7 @@ use crate::envelope::Draft;
 use crate::hub::Loss;
 use crate::patch::{self, Fate};
 
+mod calls;
 mod fields;
 mod history;
 mod schema;
@@ -23,6 +24,8 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("strip_message_names", history::strip_message_names),
     ("flatten_text_content", history::flatten_text_content),
     ("drop_empty_assistant", history::drop_empty_assistant),
+    ("fill_reasoning_beside_calls", calls::fill_reasoning_beside_calls),
+    ("fill_thought_signatures", calls::fill_thought_signatures),
     ("tool_choice_required_to_any", fields::tool_choice_required_to_any),
     ("tool_choice_auto_only", fields::tool_choice_auto_only),
     ("single_tool_calls", fields::single_tool_calls),
@@ -34,6 +37,7 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("response_format_not_with_tools", fields::response_format_not_with_tools),
     ("effort_none_with_tools", fields::effort_none_with_tools),
     ("effort_to_reasoning_object", fields::effort_to_reasoning_object),
+    ("describe_tools", fields::describe_tools),
     ("strip_schema_keys", schema::strip_schema_keys),
     ("openapi_schema_subset", schema::openapi_schema_subset),
 ];

@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hr_core::catalog::{Dialect, ErrorRow, Provider, Quirks};
@@ -17,7 +18,7 @@ use crate::facts::ChatFacts;
 use crate::hub::{Event, Fingerprint, Finish, Loss, Names, Opaque, Reply, Request};
 use crate::lane::Watch;
 use crate::refusal::Refusal;
-use crate::{openai_chat, sse};
+use crate::{openai_chat, openai_responses, sse};
 
 /// A request in the hub's form, and what the hub could not take in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +46,26 @@ pub struct Echo {
     pub now: u64,
     /// The request, where a reply repeats fields of it.
     pub request: Option<Envelope>,
+    /// What the router said in the reply's stream before anybody had answered.
+    pub signs: Signs,
+}
+
+/// How many events the router wrote into a stream before anybody had answered. Whoever writes the answer then
+/// goes on from there, in dialects that number their events.
+#[derive(Clone, Debug, Default)]
+pub struct Signs(Arc<AtomicU64>);
+
+impl Signs {
+    /// How many so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts this many more; tells how many there were before.
+    pub fn add(&self, more: u64) -> u64 {
+        self.0.fetch_add(more, Ordering::Relaxed)
+    }
 }
 
 /// What callers speak.
@@ -78,6 +99,17 @@ pub trait ClientHalf: Debug + Send + Sync {
 
     /// A sign of life before anything was said, whole and harmless.
     fn keep_alive(&self) -> &'static [u8];
+
+    /// A sign of life before anything was said, in the stream of this reply: an event where the dialect's
+    /// clients want events, which the answer then goes on from.
+    fn early_sign(&self, _echo: &Echo) -> Bytes {
+        Bytes::from_static(self.keep_alive())
+    }
+
+    /// The end of the stream of this reply, when it failed before anything was said but signs of life.
+    fn early_error(&self, refusal: &Refusal<'_>, _echo: &Echo) -> Bytes {
+        self.error_event(refusal)
+    }
 }
 
 /// Writes hub events as a stream of a client's dialect.
@@ -292,7 +324,7 @@ pub trait Decode: Send {
 pub fn client_half(dialect: Dialect) -> &'static dyn ClientHalf {
     match dialect {
         Dialect::OpenaiChat => &openai_chat::OpenaiChat,
-        Dialect::OpenaiResponses => &openai_chat::OpenaiChat,
+        Dialect::OpenaiResponses => &openai_responses::OpenaiResponses,
         Dialect::Anthropic => &openai_chat::OpenaiChat,
     }
 }
@@ -302,7 +334,7 @@ pub fn client_half(dialect: Dialect) -> &'static dyn ClientHalf {
 pub fn upstream_half(dialect: Dialect) -> &'static dyn UpstreamHalf {
     match dialect {
         Dialect::OpenaiChat => &openai_chat::OpenaiChat,
-        Dialect::OpenaiResponses => &openai_chat::OpenaiChat,
+        Dialect::OpenaiResponses => &openai_responses::OpenaiResponses,
         Dialect::Anthropic => &openai_chat::OpenaiChat,
     }
 }

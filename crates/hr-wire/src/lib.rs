@@ -15,6 +15,7 @@
 //! | [`difficulty`] | how hard a request is, from its text alone |
 //! | [`lane`] | how a reply passes: watched, or translated |
 //! | [`refusal`] | an error before it has a dialect's shape |
+//! | [`openai_responses`] | Responses: both halves, what is kept between turns, and the Codex catalogue |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
 mod check;
@@ -27,8 +28,10 @@ pub mod hub;
 pub mod json;
 pub mod lane;
 pub mod openai_chat;
+pub mod openai_responses;
 mod patch;
 pub mod refusal;
 pub mod sse;
+mod verbs;
 
 pub use envelope::{BadRequest, Edit, Envelope};

@@ -61,6 +61,7 @@ impl Question {
                     nonce,
                     now,
                     request: (endpoint == Endpoint::Responses).then(|| envelope.clone()),
+                    ..Echo::default()
                 };
                 (envelope, Facts::Chat(Box::new(facts)), echo)
             }

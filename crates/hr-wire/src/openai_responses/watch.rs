@@ -1,0 +1,522 @@
+//! The native lane's stream: bytes pass as they came while somebody watches.
+//!
+//! Nothing goes out before there is an answer in it, so that another provider can still be asked. From then
+//! on events pass untouched, but where the router itself put events into the caller's stream: then those that
+//! follow are numbered on, and the response keeps the id under which the caller knows it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use hr_core::failure::{Failure, FailureKind};
+use hr_core::usage::Usage;
+
+use super::encoder::{lifecycle, response_id};
+use super::error;
+use super::glance::{self, Glance};
+use super::reply::finish_of;
+use super::response::{self, State};
+use super::types::WireResponse;
+use super::whole::{cut, inner_error};
+use crate::dialect::WatchOptions;
+use crate::hub::{Fingerprint, Finish, FinishKind};
+use crate::json::quoted;
+use crate::lane::{self, Keepsake, no_answer};
+use crate::patch;
+use crate::refusal::Refusal;
+use crate::sse::{self, Decoder, Frame};
+
+/// How many events that cannot be read are withheld before the stream is given up.
+const UNREADABLE_TOLERATED: u64 = 1;
+
+/// The most bytes of events that are held back until there is an answer among them.
+const MAX_HELD: usize = 16 * 1024 * 1024;
+
+/// Watches one reply as it streams.
+#[derive(Debug)]
+pub struct Watch {
+    options: WatchOptions,
+    decoder: Decoder,
+    /// Events that wait for an answer, as they came.
+    held: Vec<Frame>,
+    held_bytes: usize,
+    /// How the caller's stream differs from the provider's, once something went out.
+    shift: Option<Shift>,
+    /// The number of the next event, as the caller counts.
+    sequence: u64,
+    /// The response as it was when it began.
+    begun: Option<String>,
+    /// Whole items, by their place.
+    items: Vec<(u64, String)>,
+    issued: Vec<Fingerprint>,
+    usage: Option<Usage>,
+    finish: Option<Finish>,
+    good: bool,
+    reasoned: bool,
+    began: bool,
+    done: bool,
+    withheld: u64,
+    unreadable: u64,
+    reply: Option<String>,
+}
+
+/// How the caller's stream differs from the provider's.
+#[derive(Clone, Debug, Default)]
+struct Shift {
+    /// What is added to the number of an event.
+    by: u64,
+    /// The id that the caller knows the response by.
+    id: Option<String>,
+}
+
+/// What becomes of one event.
+enum Fate {
+    Pass,
+    Withhold,
+    /// These bytes go out instead.
+    Replace(Bytes),
+}
+
+impl Watch {
+    /// A watch over a stream that is about to begin.
+    #[must_use]
+    pub fn new(options: WatchOptions) -> Self {
+        Self {
+            options,
+            decoder: Decoder::default(),
+            held: Vec::new(),
+            held_bytes: 0,
+            shift: None,
+            sequence: 0,
+            begun: None,
+            items: Vec::new(),
+            issued: Vec::new(),
+            usage: None,
+            finish: None,
+            good: false,
+            reasoned: false,
+            began: false,
+            done: false,
+            withheld: 0,
+            unreadable: 0,
+            reply: None,
+        }
+    }
+
+    /// Takes one event: looks at it, and passes it on unless an answer is still waited for.
+    fn take(
+        &mut self,
+        chunk: &Bytes,
+        frame: Frame,
+        run: &mut Range<usize>,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), Failure> {
+        let fate = self.judge(&frame)?;
+        if !self.is_out() {
+            if matches!(fate, Fate::Withhold) {
+                return Ok(());
+            }
+            self.held_bytes += frame.raw.len();
+            if self.held_bytes > MAX_HELD {
+                let words = format!("the stream says nothing in its first {MAX_HELD} bytes");
+                return Err(Failure::new(FailureKind::Malformed, words).status(200));
+            }
+            let frame = match fate {
+                Fate::Replace(raw) => Frame { raw, within: None, ..frame },
+                _ => frame,
+            };
+            self.held.push(frame);
+            if self.good || self.done {
+                self.let_out(chunk, run, out);
+            }
+            return Ok(());
+        }
+        let fate = match fate {
+            Fate::Withhold => fate,
+            fate => self.shifted(&frame, fate),
+        };
+        pass(chunk, fate, frame, run, out);
+        Ok(())
+    }
+
+    fn is_out(&self) -> bool {
+        self.shift.is_some()
+    }
+
+    /// Lets out what was held. If the router has begun the caller's stream by then, its id and its count stay.
+    fn let_out(&mut self, chunk: &Bytes, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
+        let signs = self.options.echo.signs.count();
+        self.shift = Some(match signs {
+            0 => Shift::default(),
+            by => Shift { by, id: Some(response_id(&self.options.echo)) },
+        });
+        self.sequence = signs;
+        for frame in std::mem::take(&mut self.held) {
+            let fate = self.shifted(&frame, Fate::Pass);
+            pass(chunk, fate, frame, run, out);
+        }
+        self.held_bytes = 0;
+    }
+
+    /// An event as it fits into the caller's stream.
+    fn shifted(&mut self, frame: &Frame, fate: Fate) -> Fate {
+        let replaced = match &fate {
+            Fate::Replace(raw) => Some(raw.clone()),
+            _ => None,
+        };
+        let reread = replaced.as_ref().and_then(reread);
+        let Some(data) = reread.as_ref().map_or(frame.data.as_ref(), |frame| frame.data.as_ref()) else {
+            return fate;
+        };
+        let Some(shift) = self.shift.clone() else { return fate };
+        let text = std::str::from_utf8(data).unwrap_or_default();
+        let Ok(glance) = Glance::at(text) else { return fate };
+        if shift.id.is_some() && glance.kind.as_deref() == Some("response.created") {
+            // The caller has seen one.
+            return Fate::Withhold;
+        }
+        if let Some(sequence) = glance.sequence {
+            self.sequence = sequence.saturating_add(shift.by).saturating_add(1);
+        }
+        if shift.by == 0 && shift.id.is_none() {
+            return fate;
+        }
+        let new = patch::object(text, |draft| {
+            if let Some(sequence) = glance.sequence {
+                draft.set("sequence_number", sequence.saturating_add(shift.by).to_string());
+            }
+            let response = draft.get("response").map(str::to_owned);
+            if let (Some(response), Some(id)) = (response, &shift.id)
+                && let Some(named) = patch::within(&response, "id", |_| Some(quoted(id)))
+            {
+                draft.set("response", named);
+            }
+            true
+        });
+        match new {
+            Some(new) => Fate::Replace(event(glance.kind.as_deref().unwrap_or_default(), &new)),
+            None => fate,
+        }
+    }
+
+    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
+        let Some(data) = &frame.data else { return self.judge_without_data(frame) };
+        let trimmed = data.trim_ascii();
+        if trimmed == b"[DONE]" || trimmed.is_empty() {
+            return Ok(Fate::Withhold);
+        }
+        self.began = true;
+        let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text).ok());
+        let Some(glance) = glance else { return self.unreadable(data) };
+        let named = frame.event.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+        let kind = glance.kind.as_deref().or(named).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "error" | "response.failed" => return Err(self.error(data)),
+            "" if glance.error => return Err(self.error(data)),
+            "response.created" | "response.in_progress" | "response.queued" => {
+                if self.begun.is_none() {
+                    self.begun = glance.response.map(str::to_owned);
+                }
+            }
+            "response.completed" | "response.incomplete" | "response.done" => {
+                return self.end(&kind, &glance, data);
+            }
+            "response.output_item.added" => {
+                let item = glance.item.unwrap_or_default();
+                self.good |= patch::field(item, "type") != Some("\"message\"") && glance::answers(item);
+            }
+            "response.output_item.done" => {
+                if let Some(item) = glance.item {
+                    self.good |= glance::answers(item);
+                    self.reasoned |= patch::field(item, "type") == Some("\"reasoning\"");
+                    self.issued.extend(glance::opaque(item));
+                    let place = glance.output_index.unwrap_or(self.items.len() as u64);
+                    self.items.retain(|(known, _)| *known != place);
+                    self.items.push((place, item.to_owned()));
+                }
+            }
+            kind if kind.ends_with(".delta") => self.good |= glance.delta,
+            kind if !kind.starts_with("response.") || kind == "response.metadata" => {
+                // Signs of life and notes of one backend to its own client.
+                return Ok(Fate::Withhold);
+            }
+            _ => {}
+        }
+        if frame.has_connection_fields {
+            return Ok(Fate::Replace(event(&kind, std::str::from_utf8(data).unwrap_or_default())));
+        }
+        Ok(Fate::Pass)
+    }
+
+    /// The end of the response.
+    fn end(&mut self, kind: &str, glance: &Glance<'_>, data: &[u8]) -> Result<Fate, Failure> {
+        let Some(response) = glance.response else { return self.unreadable(data) };
+        let wire: WireResponse = serde_json::from_str(response).map_err(|error| {
+            let words = format!("the end of the stream has an unknown shape: {error}");
+            Failure::new(FailureKind::Malformed, words).status(200)
+        })?;
+        if wire.status.as_deref() == Some("failed") {
+            return Err(self.error(data));
+        }
+        let is_cut = kind == "response.incomplete" || wire.status.as_deref() == Some("incomplete");
+        let finish = finish_of(&wire, is_cut);
+        self.usage = wire.usage.map(Into::into);
+        let told = glance::items(response);
+        self.good |= told.iter().any(|item| glance::answers(item));
+        if self.items.is_empty() {
+            self.issued.extend(told.iter().filter_map(|item| glance::opaque(item)));
+        }
+        self.reasoned |= told.iter().any(|item| patch::field(item, "type") == Some("\"reasoning\""));
+        if !self.good && !(self.reasoned && finish.kind() == FinishKind::Length) {
+            return Err(no_answer(Some(&finish)));
+        }
+        // One backend leaves the items out here; they came one by one before.
+        self.items.sort_by_key(|(place, _)| *place);
+        let rebuilt = (told.is_empty() && !self.items.is_empty()).then(|| {
+            let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
+            let items = format!("[{}]", items.join(","));
+            patch::object(response, |draft| {
+                draft.set("output", items);
+                true
+            })
+        });
+        let rebuilt = rebuilt.flatten();
+        self.done = true;
+        self.finish = Some(finish);
+        if self.options.keep {
+            self.reply = Some(rebuilt.clone().unwrap_or_else(|| response.to_owned()));
+        }
+        let name = if is_cut { "response.incomplete" } else { "response.completed" };
+        if rebuilt.is_none() && kind == name {
+            return Ok(Fate::Pass);
+        }
+        let text = std::str::from_utf8(data).unwrap_or_default();
+        let new = patch::object(text, |draft| {
+            draft.set("type", quoted(name));
+            if let Some(rebuilt) = rebuilt {
+                draft.set("response", rebuilt);
+            }
+            true
+        });
+        Ok(new.map_or(Fate::Pass, |new| Fate::Replace(event(name, &new))))
+    }
+
+    /// An event without data: comments pass, anything else was never meant as a stream of events.
+    fn judge_without_data(&mut self, frame: &Frame) -> Result<Fate, Failure> {
+        match frame.raw.trim_ascii().first() {
+            Some(b'{' | b'[') => Err(self.not_a_stream(frame)),
+            Some(b'<') => {
+                Err(Failure::new(FailureKind::Malformed, "the stream is a page of HTML").status(200))
+            }
+            Some(b':') if !frame.has_connection_fields && frame.event.is_none() => Ok(Fate::Pass),
+            None => Ok(Fate::Pass),
+            Some(_) => Ok(Fate::Withhold),
+        }
+    }
+
+    /// A JSON text where events were expected: usually an error.
+    fn not_a_stream(&self, frame: &Frame) -> Failure {
+        match std::str::from_utf8(&frame.raw).ok().map(|text| Glance::at(text.trim()).is_ok()) {
+            Some(true) => self.error(&frame.raw),
+            _ => Failure::new(FailureKind::Malformed, "the answer is not a stream of events").status(200),
+        }
+    }
+
+    fn error(&self, data: &[u8]) -> Failure {
+        inner_error(data, &self.options.provider.errors, self.options.now)
+    }
+
+    fn unreadable(&mut self, data: &[u8]) -> Result<Fate, Failure> {
+        self.unreadable += 1;
+        if self.unreadable > UNREADABLE_TOLERATED {
+            let head: String = String::from_utf8_lossy(data).chars().take(120).collect();
+            let words = format!("a second event of the stream cannot be read: `{head}`");
+            return Err(Failure::new(FailureKind::Malformed, words).status(200));
+        }
+        self.withheld += 1;
+        Ok(Fate::Withhold)
+    }
+
+    /// The response as the caller knows it, in this state.
+    fn response(&self, status: &str, error: Option<(&str, &str)>) -> String {
+        let id = self.shift.as_ref().and_then(|shift| shift.id.as_deref());
+        let known = self.begun.as_deref().and_then(|begun| {
+            patch::object(begun, |draft| {
+                draft.set("status", quoted(status));
+                if let Some((code, message)) = error {
+                    draft.set("error", response::error(code, message));
+                }
+                if let Some(id) = id {
+                    draft.set("id", quoted(id));
+                }
+                true
+            })
+        });
+        known.unwrap_or_else(|| {
+            let echo = &self.options.echo;
+            let own = response_id(echo);
+            let state = State {
+                id: &own,
+                model: &echo.model,
+                created: echo.now,
+                status,
+                items: &[],
+                usage: None,
+                incomplete: None,
+                error,
+            };
+            response::write(&state, echo)
+        })
+    }
+}
+
+/// An event with this name and these data. They are one line: line breaks between tokens are as good as blanks.
+fn event(kind: &str, data: &str) -> Bytes {
+    let mut out = Vec::with_capacity(data.len() + 64);
+    let line = data.replace(['\n', '\r'], " ");
+    sse::encode(&mut out, (!kind.is_empty()).then_some(kind), line.as_bytes());
+    out.into()
+}
+
+/// The event in these bytes.
+fn reread(raw: &Bytes) -> Option<Frame> {
+    let mut decoder = Decoder::default();
+    decoder.push(raw.clone());
+    decoder.next_frame().ok().flatten()
+}
+
+/// Passes one event on. Neighbours within a chunk go out together, as a slice of it: `run` is what waits to.
+fn pass(chunk: &Bytes, fate: Fate, frame: Frame, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
+    let instead = match (fate, frame.within) {
+        (Fate::Pass, Some(span))
+            if span.start == run.end && chunk.get(span.clone()) == Some(&frame.raw[..]) =>
+        {
+            run.end = span.end;
+            return;
+        }
+        (Fate::Pass, _) => Some(frame.raw),
+        (Fate::Replace(bytes), _) => Some(bytes),
+        (Fate::Withhold, _) => None,
+    };
+    flush(chunk, run, out);
+    out.extend(instead);
+}
+
+/// Passes what waits to, as a slice of its chunk.
+fn flush(chunk: &Bytes, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
+    if run.start < run.end {
+        out.push(if run.len() == chunk.len() { chunk.clone() } else { chunk.slice(run.clone()) });
+    }
+    *run = run.end..run.end;
+}
+
+impl lane::Watch for Watch {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), Failure> {
+        if self.done {
+            return Ok(());
+        }
+        let mut run = 0..0;
+        self.decoder.push(chunk.clone());
+        let ended = loop {
+            if self.done {
+                break Ok(());
+            }
+            let frame = match self.decoder.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(Failure::new(FailureKind::Malformed, error.to_string())),
+            };
+            if let Some(span) = &frame.within
+                && run.is_empty()
+            {
+                run = span.start..span.start;
+            }
+            if let Err(failure) = self.take(&chunk, frame, &mut run, out) {
+                break Err(failure);
+            }
+        };
+        flush(&chunk, &mut run, out);
+        // What waits for a later chunk is no longer a slice of this one.
+        self.held.iter_mut().for_each(|frame| frame.within = None);
+        ended
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), Failure> {
+        if !self.done
+            && let Some(frame) = self.decoder.finish()
+        {
+            let unreadable = self.unreadable;
+            let mut frame = Frame { within: None, ..frame };
+            if frame.data.is_some() {
+                frame.raw = whole_frame(&frame);
+            }
+            self.take(&Bytes::new(), frame, &mut (0..0), out)?;
+            if self.unreadable > unreadable {
+                // Half an event at the end is where the connection broke.
+                return Err(cut(self.began));
+            }
+        }
+        if self.done { Ok(()) } else { Err(cut(self.began)) }
+    }
+
+    fn is_good(&self) -> bool {
+        self.good || self.done
+    }
+
+    fn is_finished(&self) -> bool {
+        self.done
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage.unwrap_or_default()
+    }
+
+    fn withheld(&self) -> u64 {
+        self.withheld
+    }
+
+    fn fail(&mut self, refusal: &Refusal<'_>) -> Bytes {
+        let response = self.response("failed", Some((error::code_of(refusal), refusal.message)));
+        let mut out = Vec::new();
+        error::write_failure(refusal, self.sequence, &response, &mut out);
+        self.sequence += 2;
+        out.into()
+    }
+
+    fn keep_alive(&mut self) -> Bytes {
+        let response = self.response("in_progress", None);
+        let mut out = Vec::new();
+        lifecycle("response.in_progress", self.sequence, &response, &mut out);
+        self.sequence += 1;
+        if let Some(shift) = &mut self.shift {
+            shift.by += 1;
+        }
+        out.into()
+    }
+
+    fn issued(&mut self) -> Vec<Fingerprint> {
+        std::mem::take(&mut self.issued)
+    }
+
+    fn keepsake(&mut self) -> Option<Keepsake> {
+        None
+    }
+
+    fn reply(&mut self) -> Option<Bytes> {
+        let reply = self.reply.take()?;
+        let id = self.shift.as_ref().and_then(|shift| shift.id.as_deref());
+        let named = id.and_then(|id| patch::within(&reply, "id", |_| Some(quoted(id))));
+        Some(named.unwrap_or(reply).into())
+    }
+}
+
+/// The event with the empty line that its sender forgot.
+fn whole_frame(frame: &Frame) -> Bytes {
+    let mut whole = frame.raw.to_vec();
+    let missing = if whole.ends_with(b"\n") { 1 } else { 2 };
+    whole.resize(whole.len() + missing, b'\n');
+    whole.into()
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -211,7 +212,9 @@ fn configuration(catalog: Catalog, layers: &Layers, address: SocketAddr) -> anyh
     let own = OwnAddresses { host: address.ip().to_string(), port: address.port(), aliases: Vec::new() };
     let resolved = settings::resolve(layers, &catalog).map_err(refused)?;
     let (pool, _) = pool::resolve(&catalog, layers, &resolved, &[], &install, &own).map_err(refused)?;
-    Ok(Configuration { settings: resolved.settings, catalog: Arc::new(catalog), pool })
+    // None of its providers signs in with accounts, so that nothing is ever stored.
+    let auth = PathBuf::new();
+    Ok(Configuration { settings: resolved.settings, catalog: Arc::new(catalog), pool, auth })
 }
 
 fn refused(problems: Vec<Problem>) -> anyhow::Error {

@@ -62,10 +62,7 @@ pub fn credentials<T>(
 ) -> anyhow::Result<T> {
     let held = Held::take(auth)?;
     let before = held.read()?;
-    let mut file = match &before {
-        Some(text) => AuthFile::parse(text, &auth.display().to_string())?,
-        None => AuthFile::default(),
-    };
+    let mut file = parse(auth, before.as_deref())?;
     let result = change(&mut file)?;
     let after = file.to_text();
     if before.as_deref() != Some(after.as_str()) {
@@ -75,6 +72,38 @@ pub fn credentials<T>(
         held.replace(&after)?;
     }
     Ok(result)
+}
+
+/// Changes tokens of accounts. The new text is written before all else: the tokens that it replaces are used up. It is
+/// the last good copy as well, because an older one would only bring those back.
+///
+/// # Errors
+///
+/// When the file is broken or cannot be written; then it stays as it is.
+pub fn tokens<T>(auth: &Path, change: impl FnOnce(&mut AuthFile) -> T) -> anyhow::Result<T> {
+    let held = Held::take(auth)?;
+    let before = held.read()?;
+    let mut file = parse(auth, before.as_deref())?;
+    let result = change(&mut file);
+    let after = file.to_text();
+    if before.as_deref() != Some(after.as_str()) {
+        held.replace(&after)?;
+        // The change itself is safe already.
+        if let Err(error) = held.keep_copy(&after) {
+            tracing::warn!(
+                cause = format!("{error:#}"),
+                "the copy of the credentials file could not be written"
+            );
+        }
+    }
+    Ok(result)
+}
+
+fn parse(auth: &Path, text: Option<&str>) -> anyhow::Result<AuthFile> {
+    Ok(match text {
+        Some(text) => AuthFile::parse(text, &auth.display().to_string())?,
+        None => AuthFile::default(),
+    })
 }
 
 #[cfg(test)]

@@ -88,6 +88,17 @@ pub fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     write_whole(&path, folder, text).with_context(|| format!("could not write `{}`", path.display()))
 }
 
+/// Whether [`replace`] would find a place to write to.
+///
+/// # Errors
+///
+/// Why it would not.
+pub fn can_write(path: &Path) -> anyhow::Result<()> {
+    let path = real_path(path);
+    written(folder_of(&path), "").with_context(|| format!("could not write `{}`", path.display()))?;
+    Ok(())
+}
+
 /// Writes a file that is not there yet. False when it is: then it stays as it is.
 pub fn create(path: &Path, text: &str) -> anyhow::Result<bool> {
     let folder = folder_of(path);
@@ -127,7 +138,7 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// The path beside this one with an ending added to its whole name.
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(ending);
     path.with_file_name(name)
@@ -148,7 +159,8 @@ impl Held {
         Self::take_within(path, LOCK_PATIENCE)
     }
 
-    fn take_within(path: &Path, patience: Duration) -> anyhow::Result<Self> {
+    /// The same with another patience.
+    pub fn take_within(path: &Path, patience: Duration) -> anyhow::Result<Self> {
         let path = real_path(path);
         make_folder(folder_of(&path))?;
         let lock_path = beside(&path, ".lock");

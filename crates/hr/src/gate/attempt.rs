@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::receipt::Receipt;
+use crate::upstream::account::{PATIENCE, PATIENCE_WITH_OTHERS};
 use crate::upstream::body::{BodyError, UpstreamBody};
 
 /// The most bytes of a whole reply.
@@ -40,6 +41,8 @@ pub struct Order {
     pub stream: bool,
     /// Whether the caller wants to see the usage of its stream.
     pub wants_usage: bool,
+    /// Whether no other candidate remains.
+    pub alone: bool,
     /// How the answer is read.
     pub lane: Lane,
     /// How long the first event, or the whole reply, is waited for.
@@ -97,15 +100,26 @@ pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Fai
 
 async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let live = receipt.live.clone();
-    let Order { body, headers, work, stream, wants_usage, lane, .. } = order;
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = live.address(receipt.candidate, work).clone();
-    *request.headers_mut() = live.headers(receipt.candidate).clone();
-    request.headers_mut().extend(headers);
-
-    let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
-    let (head, incoming) = response.into_parts();
+    let Order { body, headers, work, stream, wants_usage, lane, alone, .. } = order;
+    let patience = if alone { PATIENCE } else { PATIENCE_WITH_OTHERS };
+    let mut signed = live.headers(receipt.candidate).clone();
+    signed.extend(headers);
+    let mut signer = live.signer(receipt.candidate);
+    let (head, incoming) = loop {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = live.address(receipt.candidate, work).clone();
+        *request.headers_mut() = match &mut signer {
+            None => std::mem::take(&mut signed),
+            Some(signer) => signer.sign(signed.clone(), patience).await?,
+        };
+        let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
+        match &mut signer {
+            // Once more with a newer token, if there is one.
+            Some(signer) if response.status() == StatusCode::UNAUTHORIZED => signer.refused(patience).await?,
+            _ => break response.into_parts(),
+        }
+    };
     let body = UpstreamBody::new(&head.headers, incoming);
     if head.status != StatusCode::OK {
         return Err(refused(receipt, &lane, head.status, &head.headers, body).await);

@@ -114,6 +114,7 @@ async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Ans
             stream: question.stream(),
             wants_usage: question.wants_usage(),
             lane: question.lane(member, &prepared),
+            alone: is_alone(&plan),
             wait: journey.wait(&plan, &ask, member),
             body: prepared.body,
         };
@@ -132,6 +133,11 @@ async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Ans
             }
         }
     }
+}
+
+/// Whether hardly anybody else is left than the first choice.
+fn is_alone(plan: &Plan) -> bool {
+    plan.choices.iter().filter(|choice| !choice.known_bad).count() <= 1
 }
 
 /// What a call needs beside the headers of every call to its candidate.
@@ -192,7 +198,7 @@ impl Journey<'_> {
 
     /// How long this candidate may take until something good comes.
     fn wait(&self, plan: &Plan, ask: &Ask, member: &Member) -> Duration {
-        let others = plan.choices.iter().filter(|choice| !choice.known_bad).count() > 1;
+        let others = !is_alone(plan);
         let own = member.provider.first_byte_timeout;
         let wait = match self.live.settings.timeouts.first_byte {
             Some(set) => set,

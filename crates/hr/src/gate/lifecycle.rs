@@ -96,7 +96,12 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
 }
 
 fn configuration(loaded: Loaded) -> Configuration {
-    Configuration { settings: loaded.settings, catalog: loaded.catalog, pool: loaded.pool }
+    Configuration {
+        settings: loaded.settings,
+        catalog: loaded.catalog,
+        pool: loaded.pool,
+        auth: loaded.auth_path,
+    }
 }
 
 fn reload(gate: &Gate, loaded: Loaded) {

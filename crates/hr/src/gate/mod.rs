@@ -26,6 +26,7 @@ pub mod server;
 pub mod status;
 pub mod verdict;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -39,6 +40,7 @@ use hr_wire::json::{Cursor, quoted};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 
+use crate::upstream::account::{Accounts, Signer};
 use crate::upstream::client::Client;
 use crate::upstream::sign::{self, SignError};
 use crate::watch::metrics::Metrics;
@@ -54,6 +56,8 @@ pub struct Configuration {
     pub catalog: Arc<Catalog>,
     /// Every provider that can be called.
     pub pool: Pool,
+    /// The credentials file, in which renewed tokens are stored.
+    pub auth: PathBuf,
 }
 
 /// Why a configuration cannot be put in force although its files are well formed.
@@ -93,6 +97,7 @@ pub struct Live {
     pub doors: Doors,
     /// Pooled connections; shared between snapshots that connect alike.
     pub client: Arc<Client>,
+    accounts: Arc<Accounts>,
     ways: Vec<Way>,
 }
 
@@ -122,6 +127,13 @@ impl Live {
         &self.ways[candidate.member].headers[candidate.key]
     }
 
+    /// Who signs the calls to a candidate, when its headers alone do not.
+    #[must_use]
+    pub fn signer(&self, candidate: Candidate) -> Option<Signer> {
+        let member = self.roster.member(candidate);
+        self.accounts.signer(member, &member.keys[candidate.key], &self.client)
+    }
+
     /// Whether the configuration names this model; any other name is a caller's.
     #[must_use]
     pub fn lists(&self, model: &str) -> bool {
@@ -134,13 +146,15 @@ impl Live {
     /// Takes every credential out of a text that came from outside.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        redacted(text, self.secrets())
+        let accounts = self.accounts.secrets();
+        redacted(text, self.secrets().chain(&accounts))
     }
 
     /// JSON text with every secret replaced, also where escapes hide it (`\/`, `\u002f`).
     #[must_use]
     pub fn redact_json(&self, text: &str) -> String {
-        redacted(&without_escaped(text, |string| self.redact(string)), self.secrets())
+        let accounts = self.accounts.secrets();
+        redacted(&without_escaped(text, |string| self.redact(string)), self.secrets().chain(&accounts))
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
@@ -216,6 +230,8 @@ pub struct Gate {
     pub chance: Chance,
     /// The counters.
     pub metrics: Metrics,
+    /// The accounts that sign, with their tokens as they are now.
+    pub accounts: Arc<Accounts>,
     /// Names this instance in the hop header, so that it knows its own calls when they come back.
     pub instance: String,
 }
@@ -229,7 +245,8 @@ impl Gate {
         let (clock, chance) = (Clock::new(), Chance::new());
         let mut router = Router::new();
         let client = Arc::new(Client::new(configuration.settings.timeouts.connect));
-        let live = assemble(configuration, client, |pool| router.install(clock.now(), pool))?;
+        let accounts = Arc::new(Accounts::default());
+        let live = assemble(configuration, client, &accounts, |pool| router.install(clock.now(), pool))?;
         let instance = format!("{:016x}", chance.draw());
         Ok(Arc::new(Self {
             live: ArcSwap::from_pointee(live),
@@ -237,6 +254,7 @@ impl Gate {
             clock,
             chance,
             metrics: Metrics::new(),
+            accounts,
             instance,
         }))
     }
@@ -253,8 +271,9 @@ impl Gate {
         } else {
             Arc::new(Client::new(connect))
         };
-        let live =
-            assemble(configuration, client, |pool| self.router.lock().install(self.clock.now(), pool))?;
+        let live = assemble(configuration, client, &self.accounts, |pool| {
+            self.router.lock().install(self.clock.now(), pool)
+        })?;
         self.live.store(Arc::new(live));
         Ok(())
     }
@@ -274,10 +293,12 @@ impl Gate {
 fn assemble(
     configuration: Configuration,
     client: Arc<Client>,
+    accounts: &Arc<Accounts>,
     install: impl FnOnce(Pool) -> Arc<Roster>,
 ) -> Result<Live, Unusable> {
-    let Configuration { settings, catalog, pool } = configuration;
+    let Configuration { settings, catalog, pool, auth } = configuration;
     let ways = ways(&pool)?;
+    accounts.install(&auth, &pool);
     Ok(Live {
         callers: Callers::new(&settings.proxy_api_keys),
         doors: Doors::new(&settings),
@@ -285,6 +306,7 @@ fn assemble(
         settings,
         catalog,
         client,
+        accounts: Arc::clone(accounts),
         ways,
     })
 }

@@ -162,5 +162,10 @@ fn read(folder: &Path) -> Configuration {
     let environment = BTreeMap::from([("HR_HOME".to_owned(), folder.display().to_string())]);
     let home = Home::find(&environment, folder);
     let loaded = load::load(&home, &environment, &BTreeMap::new()).unwrap();
-    Configuration { settings: loaded.settings, catalog: loaded.catalog, pool: loaded.pool }
+    Configuration {
+        settings: loaded.settings,
+        catalog: loaded.catalog,
+        pool: loaded.pool,
+        auth: loaded.auth_path,
+    }
 }

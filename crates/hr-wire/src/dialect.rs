@@ -18,7 +18,7 @@ use crate::facts::ChatFacts;
 use crate::hub::{Event, Fingerprint, Finish, Loss, Names, Opaque, Reply, Request};
 use crate::lane::Watch;
 use crate::refusal::Refusal;
-use crate::{openai_chat, openai_responses, sse};
+use crate::{anthropic, openai_chat, openai_responses, sse};
 
 /// A request in the hub's form, and what the hub could not take in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,6 +90,12 @@ pub trait ClientHalf: Debug + Send + Sync {
 
     /// Writes a streamed reply.
     fn encoder(&self, echo: &Arc<Echo>) -> Box<dyn Encode>;
+
+    /// A whole reply that came in this dialect, as the caller gets it: as it came, unless its callers want to see
+    /// something of their own in it.
+    fn pass_whole(&self, body: &Bytes, _echo: &Echo) -> Bytes {
+        body.clone()
+    }
 
     /// The body of an error.
     fn refuse(&self, refusal: &Refusal<'_>) -> Vec<u8>;
@@ -325,7 +331,7 @@ pub fn client_half(dialect: Dialect) -> &'static dyn ClientHalf {
     match dialect {
         Dialect::OpenaiChat => &openai_chat::OpenaiChat,
         Dialect::OpenaiResponses => &openai_responses::OpenaiResponses,
-        Dialect::Anthropic => &openai_chat::OpenaiChat,
+        Dialect::Anthropic => &anthropic::Anthropic,
     }
 }
 
@@ -335,6 +341,6 @@ pub fn upstream_half(dialect: Dialect) -> &'static dyn UpstreamHalf {
     match dialect {
         Dialect::OpenaiChat => &openai_chat::OpenaiChat,
         Dialect::OpenaiResponses => &openai_responses::OpenaiResponses,
-        Dialect::Anthropic => &openai_chat::OpenaiChat,
+        Dialect::Anthropic => &anthropic::Anthropic,
     }
 }

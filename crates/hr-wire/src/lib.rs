@@ -15,9 +15,11 @@
 //! | [`difficulty`] | how hard a request is, from its text alone |
 //! | [`lane`] | how a reply passes: watched, or translated |
 //! | [`refusal`] | an error before it has a dialect's shape |
+//! | [`anthropic`] | Messages: both halves, and the endpoint that counts tokens |
 //! | [`openai_responses`] | Responses: both halves, what is kept between turns, and the Codex catalogue |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
+pub mod anthropic;
 mod check;
 pub mod complaint;
 pub mod dialect;

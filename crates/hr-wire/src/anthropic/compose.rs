@@ -1,0 +1,370 @@
+//! Requests of the hub, written for a provider of this dialect.
+//!
+//! What is written is what the newest models take; [`super::quirk`] brings it to those that want it otherwise,
+//! for callers of this dialect too. No cache marks are added where the caller set none: writing to a cache costs
+//! more than not having one.
+
+use std::borrow::Cow;
+
+use hr_core::catalog::Dialect;
+use serde_json::{Value, json};
+
+use super::blocks::{self, Written};
+use super::format;
+use super::request::EFFORTS;
+use super::tools;
+use crate::dialect::{Encoded, Outgoing};
+use crate::hub::{
+    Breakpoint, Effort, Loss, Message, NameRules, Names, Part, Request, Role, Thinking, ToolChoice, repair,
+};
+
+/// The most tokens of an answer where neither the caller nor the catalogue says how many: what even the smaller
+/// models of the last generations give.
+const DEFAULT_MAX_TOKENS: u64 = 32_000;
+/// How many cache marks a request may have.
+const MOST_MARKS: usize = 4;
+/// The longest name of a tool.
+const LONGEST_NAME: usize = 128;
+/// The longest name of an end user.
+const LONGEST_USER: usize = 512;
+/// The least `top_p` beside reasoning.
+const LEAST_TOP_P: f64 = 0.95;
+/// What stands for a request of any JSON, which the API has no word for.
+const ONLY_JSON: &str = "Respond with a single JSON object and nothing else.";
+
+/// Messages of one speaker, as blocks.
+struct Turn {
+    role: &'static str,
+    blocks: Vec<Written>,
+}
+
+/// A request being written.
+struct Composer<'a> {
+    outgoing: &'a Outgoing<'a>,
+    names: Names,
+    system: Vec<Written>,
+    turns: Vec<Turn>,
+    losses: Vec<Loss>,
+}
+
+/// Writes a request.
+pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
+    let names =
+        Names::of(&request.tools, NameRules { longest: LONGEST_NAME, namespaces: false, custom: false });
+    let repaired = repair(request.messages.clone(), true);
+    let mut composer =
+        Composer { outgoing, names, system: Vec::new(), turns: Vec::new(), losses: repaired.losses };
+    composer.conversation(&repaired.messages);
+    let body = composer.body(request);
+    Encoded { body: body.into(), losses: composer.losses, names: composer.names }
+}
+
+impl Composer<'_> {
+    fn lose(&mut self, loss: Loss) {
+        if !self.losses.contains(&loss) {
+            self.losses.push(loss);
+        }
+    }
+
+    fn conversation(&mut self, messages: &[Message]) {
+        let is_system = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
+        let leading = messages.iter().take_while(is_system).count();
+        for message in &messages[..leading] {
+            let blocks = self.blocks(message);
+            self.system.extend(blocks);
+        }
+        for (place, message) in messages.iter().enumerate().skip(leading) {
+            if message.name.is_some() {
+                self.lose(Loss::dropped("messages[].name"));
+            }
+            if message.extras.origin.is_some_and(|origin| origin != Dialect::Anthropic) {
+                for key in message.extras.fields.keys() {
+                    self.lose(Loss::dropped(&format!("messages[].{key}")));
+                }
+            }
+            let blocks = self.blocks(message);
+            match message.role {
+                Role::Assistant => self.say("assistant", blocks),
+                Role::User | Role::Tool => self.say("user", blocks),
+                Role::System | Role::Developer => {
+                    let before = self.turns.last().is_some_and(|turn| turn.role == "user");
+                    let after = messages.get(place + 1).is_none_or(|next| next.role == Role::Assistant);
+                    match before && after {
+                        true => self.say("system", blocks),
+                        false => self.say("user", blocks.into_iter().map(Written::into_reminder).collect()),
+                    }
+                }
+            }
+        }
+        if let Some(Turn { role: "assistant", blocks }) = self.turns.last_mut()
+            && let Some(last) = blocks.last_mut()
+        {
+            last.trim_end();
+        }
+    }
+
+    fn blocks(&mut self, message: &Message) -> Vec<Written> {
+        let only_text = matches!(message.role, Role::System | Role::Developer);
+        let mut written: Vec<Written> = Vec::with_capacity(message.parts.len());
+        for part in &message.parts {
+            match part {
+                Part::Breakpoint(mark) => {
+                    if let Some(last) = written.last_mut() {
+                        last.mark = Some(mark.clone());
+                    }
+                }
+                Part::Text(_) | Part::Refusal(_) => {}
+                _ if only_text => {
+                    self.lose(Loss::dropped("messages[].content"));
+                    continue;
+                }
+                _ => {}
+            }
+            written.extend(blocks::write(part, &self.names, self.outgoing, &mut self.losses));
+        }
+        written
+    }
+
+    fn say(&mut self, role: &'static str, mut blocks: Vec<Written>) {
+        if blocks.is_empty() {
+            return;
+        }
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
+            _ => self.turns.push(Turn { role, blocks }),
+        }
+    }
+
+    fn body(&mut self, request: &Request) -> String {
+        let mut fields: Vec<(Cow<'_, str>, String)> = Vec::with_capacity(16);
+        let mut put = |key: &'static str, value: String| fields.push((key.into(), value));
+        put("model", json!(self.outgoing.model).to_string());
+        let tools =
+            tools::encode(&request.tools, request.tool_choice.as_ref(), &self.names, &mut self.losses);
+        let choice = if tools.is_empty() { None } else { self.choice(request) };
+        let forced =
+            choice.as_ref().is_some_and(|choice| matches!(choice["type"].as_str(), Some("any" | "tool")));
+        let (thinking, effort) = self.thinking(request, forced);
+        let thinks = thinking.as_ref().is_some_and(|thinking| thinking["type"] != "disabled");
+        put("max_tokens", self.limit(request, thinking.as_ref()).to_string());
+        let shape = request.format.as_ref().map(|wanted| format::output(wanted, &mut self.losses));
+        if let Some(format::Output::AnyJson) = shape {
+            self.system.push(Written::text(ONLY_JSON));
+        }
+        self.drop_marks(&tools);
+        if !self.system.is_empty() {
+            put("system", joined(self.system.iter().map(Written::finish)));
+        }
+        let turns = self.turns.iter().map(|turn| {
+            format!(
+                "{{\"role\":\"{}\",\"content\":{}}}",
+                turn.role,
+                joined(turn.blocks.iter().map(Written::finish))
+            )
+        });
+        put("messages", joined(turns));
+        if !tools.is_empty() {
+            let marked = tools.into_iter().map(|(text, mark)| Written::of(text).marked(mark).finish());
+            put("tools", joined(marked));
+        }
+        for (key, value) in [("tool_choice", choice), ("thinking", thinking)] {
+            if let Some(value) = value {
+                put(key, value.to_string());
+            }
+        }
+        let schema = match shape {
+            Some(format::Output::Schema(schema)) => Some(schema),
+            _ => None,
+        };
+        let mut config: Vec<String> =
+            effort.map(|word| format!("\"effort\":\"{word}\"")).into_iter().collect();
+        config.extend(
+            schema.map(|schema| format!("\"format\":{{\"type\":\"json_schema\",\"schema\":{schema}}}")),
+        );
+        if !config.is_empty() {
+            put("output_config", format!("{{{}}}", config.join(",")));
+        }
+        for (key, value) in self.sampling(request, thinks) {
+            put(key, value);
+        }
+        let stop: Vec<&String> = request.stop.iter().filter(|word| !word.trim().is_empty()).collect();
+        if stop.len() < request.stop.len() {
+            self.lose(Loss::dropped("stop"));
+        }
+        if !stop.is_empty() {
+            put("stop_sequences", json!(stop).to_string());
+        }
+        if request.stream {
+            put("stream", "true".into());
+        }
+        if let Some(user) = &request.user {
+            let user: String = user.chars().take(LONGEST_USER).collect();
+            put("metadata", json!({ "user_id": user }).to_string());
+        }
+        if let Some(tier) = self.tier(request) {
+            put("service_tier", json!(tier).to_string());
+        }
+        self.extras(request, &mut fields);
+        let fields = fields.into_iter().map(|(key, value)| format!("{}:{value}", json!(key)));
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+    }
+
+    fn choice(&mut self, request: &Request) -> Option<Value> {
+        let mut choice = match &request.tool_choice {
+            None => None,
+            Some(ToolChoice::Auto | ToolChoice::Allowed { required: false, .. }) => {
+                Some(json!({"type": "auto"}))
+            }
+            Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => {
+                Some(json!({"type": "any"}))
+            }
+            Some(ToolChoice::None) => return Some(json!({"type": "none"})),
+            Some(ToolChoice::Named { name, namespace }) => {
+                Some(json!({"type": "tool", "name": self.names.wire(namespace.as_deref(), name)}))
+            }
+        };
+        if request.parallel_tool_calls == Some(false) {
+            choice.get_or_insert_with(|| json!({"type": "auto"}))["disable_parallel_tool_use"] = json!(true);
+        }
+        choice
+    }
+
+    /// How reasoning is switched, and the word for its effort.
+    fn thinking(&mut self, request: &Request, forced: bool) -> (Option<Value>, Option<&'static str>) {
+        let wish = &request.reasoning;
+        let word = |wanted: Effort| match wanted {
+            Effort::None => None,
+            Effort::Minimal => Some("low"),
+            other => EFFORTS.iter().find(|(_, effort)| *effort == other).map(|(word, _)| *word),
+        };
+        let effort = wish.effort.and_then(word);
+        let wanted = match (wish.thinking, wish.effort) {
+            (Some(Thinking::Off), _) | (None, Some(Effort::None)) => {
+                return (Some(json!({"type": "disabled"})), None);
+            }
+            (None, None) => wish.budget.is_some(),
+            (Some(_), _) | (None, Some(_)) => true,
+        };
+        if !wanted {
+            return (None, None);
+        }
+        if forced {
+            // The API refuses both together, and the tool is what the caller insists on.
+            self.lose(Loss::changed("reasoning", "off, since a tool is forced"));
+            return (Some(json!({"type": "disabled"})), None);
+        }
+        let mut thinking = match wish.budget {
+            Some(budget) if wish.effort.is_none() => {
+                json!({"type": "enabled", "budget_tokens": budget.max(1024)})
+            }
+            _ => json!({"type": "adaptive"}),
+        };
+        match wish.summary.as_deref() {
+            Some("omitted") => thinking["display"] = json!("omitted"),
+            Some("auto" | "concise" | "detailed" | "summarized") => thinking["display"] = json!("summarized"),
+            _ => {}
+        }
+        (Some(thinking), effort)
+    }
+
+    /// The most tokens of the answer: room for it beside the budget of the reasoning.
+    fn limit(&self, request: &Request, thinking: Option<&Value>) -> u64 {
+        let cap = self.outgoing.max_output_cap;
+        let wanted = request.max_output.or(cap).unwrap_or(DEFAULT_MAX_TOKENS);
+        let budget = thinking.and_then(|thinking| thinking["budget_tokens"].as_u64());
+        let grown = match budget {
+            Some(budget) if budget >= wanted => wanted.saturating_add(budget),
+            _ => wanted,
+        };
+        grown.min(cap.unwrap_or(u64::MAX)).max(1)
+    }
+
+    /// The numbers that steer the choice of words, as far as they are taken.
+    fn sampling(&mut self, request: &Request, thinks: bool) -> Vec<(&'static str, String)> {
+        let mut fields = Vec::new();
+        match request.temperature {
+            Some(_) if thinks => self.lose(Loss::dropped("temperature")),
+            Some(high) if high > 1.0 => {
+                self.lose(Loss::changed("temperature", format!("`{high}` became `1`")));
+                fields.push(("temperature", "1".to_owned()));
+            }
+            Some(temperature) => fields.push(("temperature", json!(temperature).to_string())),
+            None => {}
+        }
+        match request.top_p {
+            Some(top_p) if thinks && top_p < LEAST_TOP_P => self.lose(Loss::dropped("top_p")),
+            Some(top_p) => fields.push(("top_p", json!(top_p).to_string())),
+            None => {}
+        }
+        match request.top_k {
+            Some(_) if thinks => self.lose(Loss::dropped("top_k")),
+            Some(top_k) => fields.push(("top_k", top_k.to_string())),
+            None => {}
+        }
+        fields
+    }
+
+    fn tier(&mut self, request: &Request) -> Option<&'static str> {
+        match request.service_tier.as_deref()? {
+            "default" | "standard_only" => Some("standard_only"),
+            "auto" | "priority" => Some("auto"),
+            _ => {
+                self.lose(Loss::dropped("service_tier"));
+                None
+            }
+        }
+    }
+
+    fn extras<'f>(&mut self, request: &'f Request, fields: &mut Vec<(Cow<'f, str>, String)>) {
+        if request.verbosity.as_deref().is_some_and(|word| word != "medium") {
+            self.lose(Loss::dropped("verbosity"));
+        }
+        let own = request.extras.origin == Some(Dialect::Anthropic);
+        for (key, value) in &request.extras.fields {
+            match own {
+                true => fields.push((key.into(), value.to_string())),
+                false if is_neutral(key, value) => {}
+                false => self.lose(Loss::dropped(key)),
+            }
+        }
+    }
+
+    /// Takes out the marks that are too many: the first two and the last two stay, since what stands first
+    /// changes least and what stands last is longest.
+    fn drop_marks(&mut self, tools: &[(String, Option<Breakpoint>)]) {
+        let of_tools = tools.iter().filter(|(_, mark)| mark.is_some()).count();
+        let blocks = self.system.iter_mut().chain(self.turns.iter_mut().flat_map(|turn| &mut turn.blocks));
+        let marked: Vec<&mut Written> = blocks.filter(|block| block.mark.is_some()).collect();
+        let all = of_tools + marked.len();
+        if all <= MOST_MARKS {
+            return;
+        }
+        let first = 2_usize.saturating_sub(of_tools);
+        let last = (MOST_MARKS - of_tools.min(MOST_MARKS)).saturating_sub(first);
+        let count = marked.len();
+        for (place, block) in marked.into_iter().enumerate() {
+            if place >= first && place + last < count {
+                block.mark = None;
+            }
+        }
+        self.lose(Loss::changed("cache_control", format!("of more marks {MOST_MARKS} stayed")));
+    }
+}
+
+/// Whether a parameter says only what would happen anyway.
+fn is_neutral(key: &str, value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) if key == "n" => number.as_u64() == Some(1),
+        Value::Number(number) => number.as_f64() == Some(0.0) && key != "seed",
+        Value::Array(items) if key == "modalities" => items.iter().all(|item| item == "text"),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        // Labels for the caller's own books, and a cache that is found by the prompt itself.
+        _ => matches!(key, "prompt_cache_key" | "prompt_cache_retention"),
+    }
+}
+
+fn joined(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
+}

@@ -7,6 +7,7 @@
 mod auth;
 mod complete;
 mod config;
+mod connect;
 mod demo;
 mod desk;
 mod log;
@@ -44,9 +45,10 @@ use crate::cli::paint::Paint;
 ///   hr providers             who there is, and where to get a key
 ///   hr auth add <provider>   store a key (you are asked for it, it is not shown)
 ///   hr start                 run the router
+///   hr connect               point your coding agent or SDK at it
 ///
-/// Then use `http://127.0.0.1:8319/v1` as the base URL of your client, the access
-/// key that the first start shows, and the model `hermes-router`.
+/// Any other client: `http://127.0.0.1:8319/v1` as its base URL, the access key that
+/// the first start shows, and the model `hermes-router`.
 #[derive(Parser)]
 #[command(
     name = "hr",
@@ -81,6 +83,7 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     Providers(providers::Providers),
+    Connect(connect::Connect),
     Demo(demo::Demo),
     /// Print the version
     Version,
@@ -122,6 +125,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Mode(mode) => done(mode.run(&Desk::open()?)),
         Command::Config(config) => done(config.run(&Desk::open()?)),
         Command::Providers(providers) => done(providers.run(&Desk::open()?)),
+        Command::Connect(connect) => done(connect.run(&Desk::open()?)),
         Command::Demo(demo) => done(demo.run()),
         Command::Version => done(print::out(&format!("{}\n", version()))),
         Command::Completions(completions) => done(completions.run(&mut Arguments::command())),

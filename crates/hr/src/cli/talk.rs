@@ -36,14 +36,24 @@ pub fn reachable(bound: SocketAddr) -> SocketAddr {
 
 /// `GET path` at the router; an error means that nobody answered.
 pub fn get(address: SocketAddr, path: &str, key: Option<&Secret>) -> anyhow::Result<Answer> {
+    get_within(address, path, key, PATIENCE)
+}
+
+/// The same with another limit.
+pub fn get_within(
+    address: SocketAddr,
+    path: &str,
+    key: Option<&Secret>,
+    patience: Duration,
+) -> anyhow::Result<Answer> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("could not start the runtime")?;
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, exchange(reachable(address), path, key))
+        tokio::time::timeout(patience, exchange(reachable(address), path, key))
             .await
-            .with_context(|| format!("no answer from `{address}` within {} s", PATIENCE.as_secs()))?
+            .with_context(|| format!("no answer from `{address}` within {} s", patience.as_secs_f32()))?
     })
 }
 

@@ -38,6 +38,16 @@ pub fn spend(class: SpendClass) -> &'static str {
     }
 }
 
+/// The value as one word, or a part of one, of a shell.
+pub fn for_shell(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    }
+}
+
 /// A span of time in the unit that suits it.
 pub fn span(seconds: u64) -> String {
     match seconds {
@@ -50,6 +60,18 @@ pub fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        for (value, written) in [
+            ("http://127.0.0.1:8319/v1", "http://127.0.0.1:8319/v1"),
+            ("it's", r"'it'\''s'"),
+            ("$(rm)", "'$(rm)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(for_shell(value), written);
+        }
+    }
 
     #[test]
     fn spans_have_the_unit_that_suits_them() {

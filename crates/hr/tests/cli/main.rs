@@ -4,7 +4,9 @@
 
 mod auth;
 mod config;
+mod connect;
 mod help;
 mod life;
 mod model;
+mod providers;
 mod scene;

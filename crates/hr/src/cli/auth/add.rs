@@ -1,5 +1,6 @@
 //! `hr auth add`
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Read};
 
 use anyhow::{Context, bail};
@@ -92,6 +93,14 @@ fn takes_keys(provider: &Provider) -> anyhow::Result<()> {
                 names => format!("set {} in the settings file, see `hr config path`", names.join(" or ")),
             };
             let mut advice = Advice::new(format!("`{id}` needs no key"), hint);
+            if !provider.servers.is_empty() {
+                let names = provider.servers.iter().map(|server| server.name.as_str());
+                let names: BTreeSet<&str> = names.collect();
+                advice = advice.and(format!(
+                    "`hr providers --scan` finds what runs on this machine ({}) and says how to use it",
+                    names.into_iter().collect::<Vec<_>>().join(", ")
+                ));
+            }
             if let Some(variable) = provider.key_vars.first() {
                 advice = advice.and(format!("if your server asks for a key all the same, set `{variable}`"));
             }

@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use clap::Args;
-use hr_core::settings::define::provider::MODEL;
+use hr_core::catalog::Provider;
+use hr_core::settings::address::Address;
+use hr_core::settings::define::provider::{BASE_URL, MODEL};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::print;
@@ -18,6 +20,7 @@ use crate::files::edit;
 ///
 ///   hr model set <provider> some-model
 ///   hr model set <provider> large-model,small-model
+///   hr model set local qwen3:8b --base-url http://127.0.0.1:11434/v1
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Set {
@@ -27,6 +30,10 @@ pub struct Set {
     /// One model, or several separated by commas
     #[arg(value_name = "MODEL[,MODEL…]")]
     models: Vec<String>,
+
+    /// Also the address at which the provider is called
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
 }
 
 impl Set {
@@ -46,6 +53,9 @@ impl Set {
             bail!("`{}` is not a model name: it has white space in it", bad.escape_debug());
         }
         let layers = desk.layers()?;
+        if let Some(url) = &self.base_url {
+            set_address(desk, provider, url)?;
+        }
         let new = models.join(",");
         let old = edit::set(&desk.home.env, &MODEL.of(provider), &new)?;
         if old.as_deref() == Some(new.as_str()) {
@@ -60,4 +70,13 @@ impl Set {
         super::warn_of_environment(&layers, provider);
         Ok(())
     }
+}
+
+/// Writes where a provider is called.
+fn set_address(desk: &Desk, provider: &Provider, url: &str) -> anyhow::Result<()> {
+    let address = Address::parse(url).map_err(|reason| {
+        Advice::new(reason, "`--base-url` takes an address such as `http://127.0.0.1:11434/v1`")
+    })?;
+    edit::set(&desk.home.env, &BASE_URL.of(provider), address.as_str())?;
+    print::out(&format!("{}: called at {}\n", provider.id, address.as_str()))
 }

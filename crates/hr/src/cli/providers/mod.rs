@@ -1,5 +1,7 @@
 //! `hr providers`
 
+mod scan;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
@@ -18,11 +20,13 @@ use crate::cli::{print, words};
 ///
 /// Every provider of the catalogue and of your own `providers.d`: what its calls
 /// cost, which variable holds its key (besides `hr auth add`), and whether it can
-/// be called.
+/// be called. With `--scan`, which model servers run on this machine (Ollama,
+/// LM Studio, llama.cpp, vLLM at their usual ports), and the command that uses them.
 ///
 /// Examples:
 ///
 ///   hr providers
+///   hr providers --scan      finds servers on this machine
 ///   hr providers --json
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -30,6 +34,10 @@ pub struct Providers {
     /// Print the list as JSON
     #[arg(long)]
     json: bool,
+
+    /// Look for model servers that run on this machine
+    #[arg(long)]
+    scan: bool,
 }
 
 #[derive(Serialize)]
@@ -49,6 +57,8 @@ struct Row {
     keys: usize,
     status: Status,
     because: Option<String>,
+    #[serde(skip)]
+    is_local: bool,
     file: String,
 }
 
@@ -76,6 +86,9 @@ impl Providers {
         let written = desk.written()?;
         // While something is wrong there is no pool, and what is written has to do.
         let pool = desk.load().ok().map(|loaded| loaded.pool);
+        if self.scan {
+            return scan::run(desk, &written.catalog, pool.as_ref(), self.json);
+        }
         let rows: Vec<Row> =
             written.catalog.providers.iter().map(|provider| row(provider, &written, pool.as_ref())).collect();
         if self.json { print::json(&rows) } else { print::out(&table(&rows)) }
@@ -118,6 +131,7 @@ fn row(provider: &Provider, written: &Written, pool: Option<&Pool>) -> Row {
         keys,
         status,
         because,
+        is_local: provider.local,
         file: provider.file.clone(),
     }
 }
@@ -170,5 +184,8 @@ fn table(rows: &[Row]) -> String {
         text.push_str(&format!("{}: {reason}\n", ids.join(", ")));
     }
     text.push_str("\nStore a key with `hr auth add <provider>`. `hr providers --json` has everything.\n");
+    if rows.iter().any(|row| row.is_local && row.status == Status::NotSetUp) {
+        text.push_str("`hr providers --scan` finds model servers on this machine.\n");
+    }
     text
 }

@@ -1,0 +1,147 @@
+//! `hr providers --scan` and what follows from it, against servers that are made up.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use crate::scene::Scene;
+
+/// Answers each request by its path, as long as the test runs.
+fn server(answer: fn(&str) -> (u16, String)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            thread::spawn(move || {
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n") {
+                    if stream.read_exact(&mut byte).is_err() {
+                        return;
+                    }
+                    request.push(byte[0]);
+                }
+                let request = String::from_utf8_lossy(&request).into_owned();
+                let (status, body) = answer(request.split(' ').nth(1).unwrap_or_default());
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+            });
+        }
+    });
+    address
+}
+
+/// A home that knows of programs at these addresses, besides the usual ones.
+fn looking_at(addresses: &[SocketAddr]) -> Scene {
+    let scene = Scene::new();
+    let mut file = "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\nauth = \"none\"\nspend = \"free\"\n\
+                    local = true\nenabled_by = [\"MINE_MODEL\", \"MINE_BASE_URL\"]\n"
+        .to_owned();
+    for address in addresses {
+        file.push_str(&format!(
+            "[[server]]\nname = \"Attic\"\nbase_url = \"http://{address}/v1\"\ntold_by = \"/whoami\"\n"
+        ));
+    }
+    scene.write("providers.d/mine.toml", &file);
+    scene
+}
+
+/// What a scan of this home found at an address.
+fn found(scene: &Scene, address: SocketAddr) -> serde_json::Value {
+    let scan = scene.run("providers --scan --json").well(&[]).json();
+    let base_url = format!("http://{address}/v1");
+    let all = scan["found"].as_array().unwrap();
+    all.iter().find(|server| server["base_url"] == base_url.as_str()).cloned().unwrap_or_default()
+}
+
+fn attic(path: &str) -> (u16, String) {
+    match path {
+        "/v1/models" => {
+            (200, r#"{"data":[{"id":"tiny:7b"},{"id":"big$(x)"},{"id":"nomic-embed-text"}]}"#.to_owned())
+        }
+        "/whoami" => (200, r#"{"version":"1"}"#.to_owned()),
+        _ => (404, String::new()),
+    }
+}
+
+#[test]
+fn a_server_that_runs_is_found_and_its_command_puts_it_into_the_pool() {
+    let address = server(attic);
+    let scene = looking_at(&[address]);
+    let server = found(&scene, address);
+    assert_eq!((&server["name"], &server["state"]), (&"Attic".into(), &"ready".into()));
+    assert_eq!(server["models"], serde_json::json!(["tiny:7b", "big$(x)"]));
+    assert_eq!(server["embedding_models"], serde_json::json!(["nomic-embed-text"]));
+    assert_eq!(server["in_use"], false);
+    let command = server["command"].as_str().unwrap().to_owned();
+    assert_eq!(command, format!("hr model set mine 'tiny:7b,big$(x)' --base-url http://{address}/v1"));
+    scene.run("providers --scan").well(&[
+        &format!("Attic at http://{address}/v1: 3 models"),
+        &command,
+        &format!("MINE_BASE_URL=http://{address}/v1 MINE_MODEL='tiny:7b,big$(x)' MINE_EMBED_MODEL=nomic-embed-text hr start"),
+    ]);
+
+    scene
+        .run(&format!("model set mine tiny:7b --base-url http://{address}/v1/"))
+        .well(&[&format!("called at http://{address}/v1")]);
+    assert_eq!(scene.read(".env"), format!("MINE_BASE_URL=http://{address}/v1\nMINE_MODEL=tiny:7b\n"));
+    assert_eq!(found(&scene, address)["in_use"], true);
+    scene.run("providers --scan").well(&["in the pool already"]);
+}
+
+#[test]
+fn servers_that_are_not_ready_say_why() {
+    let loading = server(|path| match path {
+        "/whoami" => (200, "{}".to_owned()),
+        _ => {
+            (503, r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#.to_owned())
+        }
+    });
+    let empty = server(|path| match path {
+        "/v1/models" => (200, r#"{"data":[]}"#.to_owned()),
+        _ => (404, String::new()),
+    });
+    let locked = server(|_| (401, r#"{"error":"Unauthorized"}"#.to_owned()));
+    let page = server(|_| (200, "<html>hello</html>".to_owned()));
+    let scene = looking_at(&[loading, empty, locked, page]);
+    let state = |address| found(&scene, address)["state"].clone();
+    assert_eq!(state(loading), "loading");
+    assert_eq!(state(empty), "empty");
+    assert_eq!(state(locked), "asks_for_key");
+    assert_eq!(found(&scene, page), serde_json::Value::Null, "a web page is no server of models");
+    assert_eq!(found(&scene, empty)["name"], serde_json::Value::Null, "it did not tell");
+    assert_eq!(found(&scene, locked)["command"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_server_that_never_answers_is_not_waited_for() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let scene = looking_at(&[address]);
+    assert_eq!(found(&scene, address), serde_json::Value::Null);
+    let scan = scene.run("providers --scan --json").well(&[]).json();
+    let looked = scan["looked_at"].as_array().unwrap();
+    assert!(looked.iter().any(|place| place["base_url"] == format!("http://{address}/v1").as_str()));
+    assert!(looked.iter().any(|place| place["base_url"] == "http://127.0.0.1:11434/v1"));
+}
+
+#[test]
+fn the_router_itself_is_no_such_server() {
+    let address = server(attic);
+    let scene = looking_at(&[address]).with("PORT", &address.port().to_string());
+    assert_eq!(found(&scene, address), serde_json::Value::Null);
+}
+
+#[test]
+fn a_server_of_ones_own_needs_no_key_and_is_told_how_to_be_used() {
+    let scene = Scene::new();
+    scene.run_with("auth add local", "").refused(&["needs no key", "hr providers --scan", "LOCAL_BASE_URL"]);
+    scene.run("providers").well(&["hr providers --scan"]);
+    scene.run("model set local x --base-url ftp://there").refused(&["`http://`", "--base-url"]);
+    assert!(!scene.path(".env").exists(), "nothing of it was written");
+    scene.run("model set local llama3.1").well(&["local"]);
+    let rows = scene.run("providers --json").well(&[]).json();
+    let local = rows.as_array().unwrap().iter().find(|row| row["id"] == "local").unwrap().clone();
+    assert_eq!((&local["status"], &local["keys"]), (&"ready".into(), &0.into()));
+}

@@ -11,10 +11,10 @@ use hr_core::route::ask::Effort;
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use hr_wire::Envelope;
-use hr_wire::dialect::Outgoing;
+use hr_wire::dialect::{Outgoing, UpstreamHalf};
 use hr_wire::hub::{Block, Event, FinishKind, Reply, fold};
-use hr_wire::openai_chat::stream::{self, Watch, WatchOptions};
-use hr_wire::openai_chat::{prepare, read_chat, read_whole, reply, request};
+use hr_wire::openai_chat::stream::{self, Watch};
+use hr_wire::openai_chat::{OpenaiChat, prepare, read_chat, read_whole, reply, request};
 use hr_wire::sse;
 
 /// Cases with a whole reply and a stream that say the same.
@@ -62,7 +62,7 @@ fn events(stream: &Bytes) -> Vec<Event> {
 }
 
 fn watched(stream: Bytes, hide_usage: bool) -> (Watch, Vec<Bytes>, Result<(), hr_core::failure::Failure>) {
-    let mut watch = Watch::new(WatchOptions { hide_usage });
+    let mut watch = Watch::new(hide_usage);
     let mut out = Vec::new();
     let ended = watch.push(stream, &mut out).and_then(|()| watch.finish(&mut out));
     (watch, out, ended)
@@ -71,7 +71,7 @@ fn watched(stream: Bytes, hide_usage: bool) -> (Watch, Vec<Bytes>, Result<(), hr
 #[test]
 fn a_stream_folds_to_the_whole_reply() {
     for case in WHOLE {
-        let mut whole = reply::decode(&file(&format!("{case}.reply.json"))).unwrap();
+        let mut whole = reply::decode(&file(&format!("{case}.reply.json")), &[], Millis(0)).unwrap();
         let folded = fold(&events(&file(&format!("{case}.stream.txt"))));
         whole.extras = Default::default();
         // Some streams do not report usage.
@@ -172,8 +172,15 @@ fn requests_survive_the_hub() {
     for case in WHOLE.iter().chain(BROKEN) {
         let once = request::decode(&envelope(case)).unwrap();
         assert_eq!(once.losses, [], "{case}");
-        let written = request::encode(&once.request);
-        let (again, _facts) = read_chat(written).unwrap();
+        let quirks = Quirks::default();
+        let stream = once.request.stream;
+        let written = UpstreamHalf::encode(
+            &OpenaiChat,
+            &once.request,
+            &Outgoing { stream, ..Outgoing::new("m", &quirks) },
+        );
+        assert_eq!(written.losses, [], "{case}");
+        let (again, _facts) = read_chat(written.body).unwrap();
         assert_eq!(request::decode(&again).unwrap(), once, "{case}");
     }
 }
@@ -182,7 +189,7 @@ fn requests_survive_the_hub() {
 fn a_whole_reply_can_become_a_stream() {
     for case in WHOLE {
         let body = file(&format!("{case}.reply.json"));
-        let whole = reply::decode(&body).unwrap();
+        let whole = reply::decode(&body, &[], Millis(0)).unwrap();
         let stream = stream::of_whole(&body, true).unwrap();
         let folded = fold(&events(&stream));
         assert_eq!(folded, Reply { extras: Default::default(), ..whole }, "{case}");
@@ -192,7 +199,7 @@ fn a_whole_reply_can_become_a_stream() {
 
 #[test]
 fn the_blocks_of_a_reply_are_in_order() {
-    let reply = reply::decode(&file("calls_without_index.reply.json")).unwrap();
+    let reply = reply::decode(&file("calls_without_index.reply.json"), &[], Millis(0)).unwrap();
     assert_eq!(reply.finish.unwrap().kind(), FinishKind::ToolCalls);
     let [Block::Reasoning(reasoning), Block::Text(text), Block::ToolCall(call), Block::ToolCall(_)] =
         reply.blocks.as_slice()

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hr_core::catalog::Quirks;
+use hr_core::time::Millis;
 use hr_core::usage::Usage;
-use hr_wire::dialect::Outgoing;
+use hr_wire::dialect::{Echo, Encode as _, Outgoing};
 use hr_wire::hub::{Block, Event, Finish, Reasoning, Reply, ToolCall, fold, unfold};
-use hr_wire::openai_chat::stream::{Decoder, Encoder, Watch, WatchOptions};
+use hr_wire::openai_chat::stream::{Decoder, Encoder, Watch};
 use hr_wire::openai_chat::{prepare, read_chat, reply};
 use hr_wire::{Edit, Envelope, sse};
 use proptest::collection::vec;
@@ -79,7 +82,7 @@ fn block() -> impl Strategy<Value = Block> {
         text().prop_map(Block::Text),
         text().prop_map(|text| Block::Reasoning(Reasoning { text, opaque: None })),
         text().prop_map(Block::Refusal),
-        ("[a-z0-9_]{1,9}", "[a-z]{1,6}", "[{}a-z\":é]{0,12}").prop_map(|(id, name, arguments)| {
+        ("[a-z0-9_]{1,9}", "[a-z]{1,6}", "[{}a-z\":é]{1,12}").prop_map(|(id, name, arguments)| {
             Block::ToolCall(ToolCall { id, name, arguments, ..ToolCall::default() })
         }),
     ]
@@ -128,8 +131,13 @@ fn any_reply() -> impl Strategy<Value = Reply> {
     })
 }
 
+/// A caller who wants to see all there is.
+fn plain() -> Echo {
+    Echo { include_usage: true, shows_reasoning: true, ..Echo::default() }
+}
+
 fn written(events: &[Event]) -> Vec<u8> {
-    let mut encoder = Encoder::new(true);
+    let mut encoder = Encoder::new(&Arc::new(plain()));
     let mut out = Vec::new();
     for event in events {
         encoder.push(event, &mut out);
@@ -258,7 +266,7 @@ proptest! {
     fn a_stream_says_what_the_whole_reply_says(reply in any_reply(), places in vec(any::<prop::sample::Index>(), 0..12)) {
         let stream = written(&unfold(&reply));
         prop_assert_eq!(&fold(&decoded(&cut(&stream, &places))), &reply);
-        prop_assert_eq!(&reply::decode(&reply::encode(&reply)).unwrap(), &reply);
+        prop_assert_eq!(&reply::decode(&reply::encode(&reply, &plain()), &[], Millis(0)).unwrap(), &reply);
     }
 
     #[test]
@@ -278,7 +286,7 @@ proptest! {
         if crlf {
             stream = String::from_utf8(stream).unwrap().replace('\n', "\r\n").into_bytes();
         }
-        let mut watch = Watch::new(WatchOptions { hide_usage: false });
+        let mut watch = Watch::new(false);
         let mut out = Vec::new();
         for chunk in cut(&stream, &places) {
             watch.push(chunk, &mut out).unwrap();
@@ -293,7 +301,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_watch_panic(chunks in vec(vec(any::<u8>(), 0..40), 0..6)) {
-        let mut watch = Watch::new(WatchOptions::default());
+        let mut watch = Watch::new(false);
         let mut out = Vec::new();
         for chunk in chunks {
             if watch.push(chunk.into(), &mut out).is_err() {

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use hr_core::failure::FailureKind;
 use hr_wire::openai_chat::encode_error_event;
-use hr_wire::openai_chat::stream::{Watch, WatchOptions};
+use hr_wire::openai_chat::stream::Watch;
 
 const HELLO: &str =
     r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}"#;
@@ -21,7 +21,7 @@ struct Seen {
 
 fn see(hide_usage: bool, events: &[&str]) -> Seen {
     let stream: String = events.iter().map(|event| format!("{event}\n\n")).collect();
-    let mut watch = Watch::new(WatchOptions { hide_usage });
+    let mut watch = Watch::new(hide_usage);
     let mut out = Vec::new();
     let ended = watch.push(Bytes::from(stream), &mut out).and_then(|()| watch.finish(&mut out));
     let out = String::from_utf8(out.concat()).unwrap();
@@ -35,7 +35,7 @@ fn kept(events: &[&str]) -> String {
 #[test]
 fn a_chunk_of_good_events_goes_out_as_it_is() {
     let chunk = Bytes::from(kept(&[HELLO, HELLO]));
-    let mut watch = Watch::new(WatchOptions::default());
+    let mut watch = Watch::new(false);
     let mut out = Vec::new();
     watch.push(chunk.clone(), &mut out).unwrap();
     assert_eq!((out.len(), out[0].as_ptr(), out[0].len()), (1, chunk.as_ptr(), chunk.len()));
@@ -157,7 +157,7 @@ fn a_cut_is_told_in_one_event() {
 fn a_last_event_without_its_empty_line_is_completed() {
     for missing in [1, 2] {
         let stream = kept(&[HELLO, STOP]);
-        let mut watch = Watch::new(WatchOptions::default());
+        let mut watch = Watch::new(false);
         let mut out = Vec::new();
         watch.push(Bytes::from(stream[..stream.len() - missing].to_owned()), &mut out).unwrap();
         watch.finish(&mut out).unwrap();

@@ -9,7 +9,8 @@ use hr_core::failure::{Failure, FailureKind};
 use hr_core::time::Millis;
 
 use super::reply;
-use super::stream::{Decoder, Watch, WatchOptions};
+use super::stream::{Decoder, Watch};
+use crate::dialect::Echo;
 use crate::hub::fold;
 use crate::sse;
 
@@ -18,7 +19,7 @@ use crate::sse;
 /// # Errors
 /// When it holds an error, ends too early, or says nothing.
 pub fn to_whole(body: &Bytes, provider: Arc<Provider>, now: Millis) -> Result<Bytes, Failure> {
-    let mut watch = Watch::new(WatchOptions::default()).of(provider, now);
+    let mut watch = Watch::default().of(provider, now);
     let mut sound = Vec::new();
     watch.push(body.clone(), &mut sound)?;
     watch.finish(&mut sound)?;
@@ -33,5 +34,6 @@ pub fn to_whole(body: &Bytes, provider: Arc<Provider>, now: Millis) -> Result<By
         }
     }
     decoder.finish(&mut events)?;
-    Ok(reply::encode(&fold(&events)).into())
+    let echo = Echo { shows_reasoning: true, ..Echo::default() };
+    Ok(reply::encode(&fold(&events), &echo).into())
 }

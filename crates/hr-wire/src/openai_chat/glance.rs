@@ -2,7 +2,8 @@
 
 use hr_core::usage::Usage;
 
-use crate::hub::Finish;
+use super::decoder::beside;
+use crate::hub::{Fingerprint, Finish};
 use crate::json::{Cursor, Kind, Syntax, Text};
 
 /// The highest choice that is followed by itself; SDKs accept no higher one.
@@ -33,6 +34,8 @@ pub(super) struct Glance {
     pub usage: Option<Usage>,
     /// The model that answered, as the provider names it.
     pub model: Option<String>,
+    /// Opaque things beside calls.
+    pub opaque: Vec<Fingerprint>,
 }
 
 impl Glance {
@@ -52,6 +55,10 @@ impl Glance {
                     glance.choices = Some(count);
                 }
                 "usage" if cursor.kind()? == Kind::Object => glance.usage = Some(usage(cursor)?),
+                "x_groq" if cursor.kind()? == Kind::Object => {
+                    let usage = nested_usage(cursor)?;
+                    glance.usage = glance.usage.or(usage);
+                }
                 "model" if with_model && cursor.kind()? == Kind::String => {
                     glance.model = Some(cursor.string()?.decode().into_owned());
                 }
@@ -142,6 +149,9 @@ impl Glance {
                 ("index", Kind::Number) => index = true,
                 ("id", Kind::String) => id = true,
                 ("type", Kind::String) => kind = true,
+                ("extra_content", Kind::Object) => {
+                    self.opaque.push(beside(cursor.skip()?).fingerprint());
+                }
                 _ => {}
             }
             Ok::<(), Syntax>(())
@@ -179,44 +189,67 @@ impl Glance {
 /// Usage in any of the spellings of compatible servers.
 pub(super) fn usage(cursor: &mut Cursor<'_>) -> Result<Usage, Syntax> {
     let mut usage = Usage::default();
+    let mut total = None;
     cursor.fields(|cursor, name| {
-        match name.raw {
-            "prompt_tokens" | "input_tokens" => usage.input = count(cursor)?.or(usage.input),
-            "completion_tokens" | "output_tokens" => usage.output = count(cursor)?.or(usage.output),
-            "cached_tokens" | "prompt_cache_hit_tokens" => usage.cached = count(cursor)?.or(usage.cached),
-            "reasoning_tokens" => usage.reasoning = count(cursor)?.or(usage.reasoning),
-            "prompt_tokens_details" | "input_tokens_details" => {
-                usage.cached = member(cursor, "cached_tokens")?.or(usage.cached);
+        match (name.raw, cursor.kind()?) {
+            ("prompt_tokens" | "input_tokens", _) => usage.input = count(cursor)?.or(usage.input),
+            ("completion_tokens" | "output_tokens", _) => usage.output = count(cursor)?.or(usage.output),
+            ("total_tokens", _) => total = count(cursor)?,
+            ("cached_tokens" | "prompt_cache_hit_tokens", _) => {
+                usage.cached = count(cursor)?.or(usage.cached)
             }
-            "completion_tokens_details" | "output_tokens_details" => {
-                usage.reasoning = member(cursor, "reasoning_tokens")?.or(usage.reasoning);
-            }
+            ("reasoning_tokens", _) => usage.reasoning = count(cursor)?.or(usage.reasoning),
+            (
+                "prompt_tokens_details"
+                | "input_tokens_details"
+                | "completion_tokens_details"
+                | "output_tokens_details",
+                Kind::Object,
+            ) => details(cursor, &mut usage)?,
             _ => {}
         }
         Ok::<(), Syntax>(())
     })?;
+    // Some leave the reasoning out of what was completed, and count it in the total only.
+    if let (Some(input), Some(output), Some(total)) = (usage.input, usage.output, total)
+        && total > input.saturating_add(output)
+    {
+        usage.output = Some(total - input);
+    }
     Ok(usage)
 }
 
-fn member(cursor: &mut Cursor<'_>, wanted: &str) -> Result<Option<u64>, Syntax> {
+fn details(cursor: &mut Cursor<'_>, usage: &mut Usage) -> Result<(), Syntax> {
+    cursor.fields(|cursor, name| {
+        match name.raw {
+            "cached_tokens" => usage.cached = count(cursor)?.or(usage.cached),
+            "cache_write_tokens" => usage.cache_write = count(cursor)?.or(usage.cache_write),
+            "reasoning_tokens" => usage.reasoning = count(cursor)?.or(usage.reasoning),
+            _ => {}
+        }
+        Ok(())
+    })
+}
+
+/// The `usage` in an object that some server keeps it in.
+pub(super) fn nested_usage(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Syntax> {
     let mut found = None;
-    if cursor.kind()? == Kind::Object {
-        cursor.fields(|cursor, name| {
-            if name.raw == wanted {
-                found = count(cursor)?;
-            }
-            Ok::<(), Syntax>(())
-        })?;
-    }
+    cursor.fields(|cursor, name| {
+        if name.is("usage") && cursor.kind()? == Kind::Object {
+            found = Some(usage(cursor)?);
+        }
+        Ok::<(), Syntax>(())
+    })?;
     Ok(found)
 }
 
-/// A count of tokens; servers written in other languages send `12.0`.
-fn count(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
-    if cursor.kind()? != Kind::Number {
-        return Ok(None);
-    }
-    let written = cursor.number()?;
+/// A count of tokens; servers written in other languages send `12.0` or `"12"`.
+pub(super) fn count(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
+    let written = match cursor.kind()? {
+        Kind::Number => cursor.number()?,
+        Kind::String => cursor.string()?.raw,
+        _ => return Ok(None),
+    };
     let whole = written.split_once('.').map_or(written, |(whole, _)| whole);
     Ok(whole.parse().ok())
 }

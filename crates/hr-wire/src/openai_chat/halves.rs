@@ -9,13 +9,13 @@ use hr_core::time::Millis;
 use hr_core::usage::Usage;
 
 use super::stream::{Decoder, Encoder, Watch};
-use super::{bridge, error, prepare, quirk, reply, request, stream, whole};
+use super::{bridge, error, prepare, quirk, reply, request, stream, whole, write};
 use crate::dialect::{
     ClientHalf, Decode, Decoded, Echo, Encode, Encoded, Outgoing, Prepared, UpstreamHalf, WatchOptions, Whole,
 };
 use crate::envelope::{BadRequest, Envelope};
 use crate::facts::ChatFacts;
-use crate::hub::{Event, Fingerprint, NameRules, Names, Reply, Request};
+use crate::hub::{Fingerprint, Reply, Request};
 use crate::lane::{self, Keepsake};
 use crate::refusal::Refusal;
 use crate::{complaint, sse};
@@ -37,12 +37,12 @@ impl ClientHalf for OpenaiChat {
         request::decode(envelope)
     }
 
-    fn encode(&self, reply: &Reply, _echo: &Echo) -> Bytes {
-        reply::encode(reply).into()
+    fn encode(&self, reply: &Reply, echo: &Echo) -> Bytes {
+        reply::encode(reply, echo).into()
     }
 
     fn encoder(&self, echo: &Arc<Echo>) -> Box<dyn Encode> {
-        Box::new(Encoder::new(echo.include_usage))
+        Box::new(Encoder::new(echo))
     }
 
     fn refuse(&self, refusal: &Refusal<'_>) -> Vec<u8> {
@@ -55,24 +55,6 @@ impl ClientHalf for OpenaiChat {
 
     fn keep_alive(&self) -> &'static [u8] {
         sse::KEEP_ALIVE
-    }
-}
-
-impl Encode for Encoder {
-    fn push(&mut self, event: &Event, out: &mut Vec<u8>) {
-        Encoder::push(self, event, out);
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        Encoder::finish(self, out);
-    }
-
-    fn fail(&mut self, refusal: &Refusal<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(&error::event(refusal));
-    }
-
-    fn keep_alive(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(sse::KEEP_ALIVE);
     }
 }
 
@@ -89,9 +71,8 @@ impl UpstreamHalf for OpenaiChat {
         Some("/embeddings")
     }
 
-    fn encode(&self, request: &Request, _outgoing: &Outgoing<'_>) -> Encoded {
-        let names = Names::of(&request.tools, NameRules { longest: 64, namespaces: false, custom: false });
-        Encoded { body: request::encode(request), losses: Vec::new(), names }
+    fn encode(&self, request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
+        write::encode(request, outgoing)
     }
 
     fn prepare(&self, envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
@@ -113,17 +94,16 @@ impl UpstreamHalf for OpenaiChat {
         whole::read_whole(body, rows, now)
     }
 
-    fn decode(&self, body: &[u8], _rows: &[ErrorRow], _now: Millis) -> Result<Reply, Failure> {
-        reply::decode(body)
+    fn decode(&self, body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Reply, Failure> {
+        reply::decode(body, rows, now)
     }
 
-    fn decoder(&self, _provider: &Arc<Provider>, _now: Millis) -> Box<dyn Decode> {
-        Box::new(Decoder::default())
+    fn decoder(&self, provider: &Arc<Provider>, now: Millis) -> Box<dyn Decode> {
+        Box::new(Decoder::of(Arc::clone(provider), now))
     }
 
     fn watch(&self, options: WatchOptions) -> Box<dyn lane::Watch> {
-        let watch = Watch::new(stream::WatchOptions { hide_usage: options.hide_usage });
-        Box::new(watch.of(options.provider, options.now))
+        Box::new(Watch::new(options.hide_usage).of(options.provider, options.now))
     }
 
     fn to_whole(&self, body: &Bytes, provider: &Arc<Provider>, now: Millis) -> Result<Bytes, Failure> {
@@ -136,23 +116,6 @@ impl UpstreamHalf for OpenaiChat {
 
     fn quirk_exists(&self, name: &str) -> bool {
         quirk::quirk_exists(name)
-    }
-}
-
-impl Decode for Decoder {
-    fn push(&mut self, frame: &sse::Frame, out: &mut Vec<Event>) -> Result<(), Failure> {
-        match &frame.data {
-            Some(data) => Decoder::push(self, data, out),
-            None => Ok(()),
-        }
-    }
-
-    fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), Failure> {
-        Decoder::finish(self, out)
-    }
-
-    fn is_done(&self) -> bool {
-        Decoder::is_done(self)
     }
 }
 
@@ -194,7 +157,7 @@ impl lane::Watch for Watch {
     }
 
     fn issued(&mut self) -> Vec<Fingerprint> {
-        Vec::new()
+        Watch::issued(self)
     }
 
     fn keepsake(&mut self) -> Option<Keepsake> {

@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::reply::{Piece, pieces};
-use super::stream::MAX_CALLS;
+use super::chunk::{self, Said};
+use super::decoder::MAX_CALLS;
 
 /// Mends the odd chunks of one stream.
 #[derive(Debug, Default)]
@@ -55,14 +55,12 @@ impl Mender {
 
 /// Content in parts becomes a string, and the thinking among it `reasoning_content`.
 fn join_content(delta: &mut Map<String, Value>) {
-    if !delta.get("content").is_some_and(Value::is_array) {
-        return;
-    }
+    let Some(parts) = delta.get("content").filter(|content| content.is_array()) else { return };
     let (mut text, mut reasoning) = (String::new(), String::new());
-    for piece in pieces(delta.get("content")) {
-        match piece {
-            Piece::Text(more) => text.push_str(more),
-            Piece::Reasoning(more) => reasoning.push_str(&more),
+    for said in chunk::parts(&parts.to_string()) {
+        match said {
+            Said::Text(more) | Said::Refusal(more) => text.push_str(&more),
+            Said::Reasoning(more) => reasoning.push_str(&more),
         }
     }
     delta.insert("content".into(), text.into());

@@ -9,6 +9,9 @@
 
 mod bridge;
 mod check;
+mod chunk;
+mod decoder;
+mod encoder;
 pub mod error;
 mod facts;
 mod glance;
@@ -24,6 +27,7 @@ mod tools;
 pub mod types;
 mod watch;
 mod whole;
+mod write;
 
 pub use bridge::to_whole;
 pub use error::{encode_error_event, kind_of_status, refuse};

@@ -1,130 +1,159 @@
 //! Whole replies, to the hub and back.
 
-use hr_core::catalog::Dialect;
+use hr_core::catalog::{Dialect, ErrorRow};
 use hr_core::failure::Failure;
 use hr_core::time::Millis;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::types::{WireAnswer, WireCall, WireChoice, WireReply};
-use super::whole::read_whole;
-use crate::hub::{Block, Extras, Finish, FinishKind, Reasoning, Reply, ToolCall};
+use super::chunk::{Choice, Chunk, Said};
+use super::decoder::{beside, call_id, finish};
+use super::types::{WireCall, usage_json};
+use super::whole::{nonsense, read_whole, readable};
+use crate::dialect::Echo;
+use crate::hub::{Block, CallKind, Extras, Fingerprint, Finish, FinishKind, Reasoning, Reply, ToolCall};
+use crate::json::{quoted, write_string};
 
 /// Reads a whole reply; its first choice, since the hub has one.
-pub fn decode(body: &[u8]) -> Result<Reply, Failure> {
-    read_whole(body, &[], Millis(0))?;
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let wire: WireReply = serde_json::from_slice(body).map_err(|error| {
-        let words = format!("the answer has an unknown shape: {error}");
-        Failure::new(hr_core::failure::FailureKind::Malformed, words).status(200)
-    })?;
+///
+/// # Errors
+/// The failure that it really is, by the rows of its provider.
+pub fn decode(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Reply, Failure> {
+    read_whole(body, rows, now)?;
+    let text = readable(body)?;
+    let chunk = Chunk::read(text, "message").map_err(|syntax| nonsense(text, syntax))?;
+    let rest: Map<String, Value> = chunk
+        .rest
+        .iter()
+        .filter_map(|(key, value)| Some((key.to_string(), serde_json::from_str(value).ok()?)))
+        .collect();
     let mut reply = Reply {
-        id: wire.id,
-        model: wire.model,
-        created: wire.created,
-        usage: wire.usage.map(Into::into),
-        extras: Extras::of(Dialect::OpenaiChat, wire.rest),
+        id: chunk.id.unwrap_or_default().into_owned(),
+        model: chunk.model.unwrap_or_default().into_owned(),
+        created: chunk.created.unwrap_or(0),
+        usage: chunk.usage,
+        extras: Extras::of(Dialect::OpenaiChat, rest),
         ..Reply::default()
     };
-    let Some(choice) = wire.choices.into_iter().next() else { return Ok(reply) };
-    if let Some(answer) = choice.message {
-        take(answer, &mut reply.blocks);
-    }
+    let Some(choice) = chunk.choice else { return Ok(reply) };
+    let (word, stop_word) = (choice.finish.clone(), choice.stop_word.clone());
+    reply.blocks = blocks(choice, &reply.id);
     let calls = reply.blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
-    reply.finish = choice.finish_reason.map(|reason| Finish::read(&reason).borne_out(calls));
+    // A body that is whole has ended, also where its server does not say why.
+    reply.finish = Some(finish(word.as_deref().unwrap_or("stop"), stop_word.as_deref(), calls));
     Ok(reply)
 }
 
 /// The blocks of an answer: reasoning, text, refusal, calls.
-fn take(answer: WireAnswer, blocks: &mut Vec<Block>) {
-    let not_empty = |text: &String| !text.is_empty();
-    blocks.extend(answer.reasoning_content.or(answer.reasoning).filter(not_empty).map(reasoning));
-    for piece in pieces(answer.content.as_ref()) {
-        blocks.push(match piece {
-            Piece::Text(text) => Block::Text(text.to_owned()),
-            Piece::Reasoning(text) => reasoning(text),
+fn blocks(choice: Choice<'_>, reply: &str) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for said in choice.said {
+        blocks.push(match said {
+            Said::Text(text) => Block::Text(text.into_owned()),
+            Said::Reasoning(text) => Block::Reasoning(Reasoning { text: text.into_owned(), opaque: None }),
+            Said::Refusal(text) => Block::Refusal(text.into_owned()),
         });
     }
-    blocks.extend(answer.refusal.filter(not_empty).map(Block::Refusal));
-    for (place, call) in answer.tool_calls.into_iter().flatten().enumerate() {
-        let arguments = call.function.arguments_text();
+    let mut ids: Vec<String> = Vec::new();
+    for (place, piece) in choice.calls.into_iter().filter(|piece| !piece.is_empty()).enumerate() {
+        let id = call_id(piece.id.as_deref(), reply, place, |id| ids.iter().any(|taken| taken == id));
+        ids.push(id.clone());
         blocks.push(Block::ToolCall(ToolCall {
-            id: call.id.unwrap_or_else(|| format!("call_{place}")),
-            name: call.function.name.unwrap_or_default(),
-            arguments,
-            ..ToolCall::default()
+            id,
+            name: piece.name.unwrap_or_default().into_owned(),
+            namespace: None,
+            kind: if piece.is_custom { CallKind::Custom } else { CallKind::Function },
+            arguments: piece.arguments.into_owned(),
+            opaque: piece.extra.map(beside),
         }));
     }
-}
-
-fn reasoning(text: String) -> Block {
-    Block::Reasoning(Reasoning { text, opaque: None })
-}
-
-/// A piece of content.
-pub(super) enum Piece<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Reasoning that some providers put among the content.
-    Reasoning(String),
-}
-
-/// The pieces of content: one string, or parts of text and thinking. Empty ones are nothing.
-pub(super) fn pieces(content: Option<&Value>) -> Vec<Piece<'_>> {
-    let text = |value: &'_ Value| value.as_str().map(str::to_owned);
-    match content {
-        Some(Value::String(whole)) if !whole.is_empty() => vec![Piece::Text(whole)],
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .filter_map(|part| match &part["thinking"] {
-                Value::Null => part["text"].as_str().map(Piece::Text),
-                Value::Array(thoughts) => Some(Piece::Reasoning(
-                    thoughts.iter().filter_map(|thought| text(&thought["text"])).collect(),
-                )),
-                thought => text(thought).map(Piece::Reasoning),
-            })
-            .filter(|piece| match piece {
-                Piece::Text(text) => !text.is_empty(),
-                Piece::Reasoning(text) => !text.is_empty(),
-            })
-            .collect(),
-        _ => Vec::new(),
-    }
+    blocks
 }
 
 /// Writes a whole reply.
 #[must_use]
-pub fn encode(reply: &Reply) -> Vec<u8> {
-    let mut answer = WireAnswer { role: Some("assistant".into()), ..WireAnswer::default() };
-    let mut text: Option<String> = None;
+pub fn encode(reply: &Reply, echo: &Echo) -> Vec<u8> {
+    let (mut text, mut refusal, mut reasoning) = (None::<String>, None::<String>, None::<String>);
+    let mut calls: Vec<WireCall> = Vec::new();
     for block in &reply.blocks {
         match block {
             Block::Text(more) => text.get_or_insert_default().push_str(more),
-            Block::Reasoning(more) => answer.reasoning_content.get_or_insert_default().push_str(&more.text),
-            Block::Refusal(more) => answer.refusal.get_or_insert_default().push_str(more),
-            Block::ToolCall(call) => {
-                let call = WireCall::of(&call.id, &call.name, &call.arguments);
-                answer.tool_calls.get_or_insert_default().push(call);
+            Block::Refusal(more) => refusal.get_or_insert_default().push_str(more),
+            Block::Reasoning(more) if echo.shows_reasoning && !more.text.is_empty() => {
+                let whole = reasoning.get_or_insert_default();
+                whole.push_str(if whole.is_empty() { "" } else { "\n" });
+                whole.push_str(&more.text);
             }
-            Block::Other { .. } => {}
+            Block::ToolCall(call) => {
+                calls.push(WireCall::of(call, &call.name, arguments(call), call.opaque.as_ref()))
+            }
+            Block::Reasoning(_) | Block::Other { .. } => {}
         }
     }
-    answer.content = Some(text.map_or(Value::Null, Value::String));
-    let wire = WireReply {
-        id: reply.id.clone(),
-        object: "chat.completion".into(),
-        created: reply.created,
-        model: reply.model.clone(),
-        choices: vec![WireChoice {
-            index: 0,
-            message: Some(answer),
-            delta: None,
-            finish_reason: reply.finish.as_ref().map(|finish| word(finish.kind()).into()),
-        }],
-        usage: reply.usage.map(Into::into),
-        rest: reply.extras.for_dialect(Dialect::OpenaiChat).cloned().unwrap_or_default(),
-    };
-    // Nothing in it can fail to be written: keys are strings and numbers finite.
-    serde_json::to_vec(&wire).unwrap_or_default()
+    let mut out = Vec::with_capacity(512 + text.as_ref().map_or(0, String::len));
+    out.extend_from_slice(b"{\"id\":");
+    write_string(&mut out, &id(&reply.id, echo));
+    out.extend_from_slice(b",\"object\":\"chat.completion\",\"created\":");
+    out.extend_from_slice(created(reply.created, echo).to_string().as_bytes());
+    out.extend_from_slice(b",\"model\":");
+    write_string(&mut out, model(&reply.model, echo));
+    out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+    write_optional(&mut out, text.as_deref());
+    out.extend_from_slice(b",\"refusal\":");
+    write_optional(&mut out, refusal.as_deref());
+    if let Some(reasoning) = &reasoning {
+        out.extend_from_slice(b",\"reasoning_content\":");
+        write_string(&mut out, reasoning);
+    }
+    if !calls.is_empty() {
+        out.extend_from_slice(b",\"tool_calls\":");
+        // Nothing in it can fail to be written: keys are strings.
+        out.extend_from_slice(&serde_json::to_vec(&calls).unwrap_or_default());
+    }
+    out.extend_from_slice(b",\"annotations\":[]},\"logprobs\":null,\"finish_reason\":");
+    let finish = reply.finish.clone().unwrap_or_else(|| Finish::read("stop"));
+    write_string(&mut out, word(finish.borne_out(!calls.is_empty()).kind()));
+    out.extend_from_slice(b"}]");
+    if let Some(usage) = &reply.usage {
+        out.extend_from_slice(b",\"usage\":");
+        out.extend_from_slice(usage_json(usage).as_bytes());
+    }
+    for (key, value) in reply.extras.for_dialect(Dialect::OpenaiChat).into_iter().flatten() {
+        out.extend_from_slice(format!(",{}:{value}", quoted(key)).as_bytes());
+    }
+    out.push(b'}');
+    out
+}
+
+/// The arguments of a call as clients take them: nothing is an empty object.
+pub(super) fn arguments(call: &ToolCall) -> &str {
+    let is_blank = call.kind == CallKind::Function && call.arguments.trim().is_empty();
+    if is_blank { "{}" } else { &call.arguments }
+}
+
+fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => write_string(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// The id of a reply for clients of this dialect: the provider's, or one that no other reply has. Clients that
+/// see one id twice take two turns for one.
+pub(super) fn id(given: &str, echo: &Echo) -> String {
+    if given.starts_with("chatcmpl-") || (echo.nonce == 0 && !given.is_empty()) {
+        return given.to_owned();
+    }
+    format!("chatcmpl-{:016x}{:08x}", echo.nonce, Fingerprint::of(given).0 & 0xffff_ffff)
+}
+
+/// When a reply was made, or now.
+pub(super) fn created(given: u64, echo: &Echo) -> u64 {
+    if given == 0 { echo.now } else { given }
+}
+
+/// The model that answered, or the one that was asked for.
+pub(super) fn model<'a>(given: &'a str, echo: &'a Echo) -> &'a str {
+    if given.is_empty() { &echo.model } else { given }
 }
 
 /// The word of this dialect for a finish; clients know no others.

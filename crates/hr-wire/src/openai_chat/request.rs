@@ -1,64 +1,89 @@
-//! Requests, to the hub and back.
+//! Requests, to the hub. The way back is in `write.rs`.
 
-use std::borrow::Cow;
-
-use bytes::Bytes;
 use hr_core::catalog::Dialect;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::types::{WireCall, WireFormat, WireMessage, WireSchema, WireTool, WireToolFunction};
+use super::decoder::beside;
+use super::types::{WireFormat, WireFunction, WireMark, WireMessage, WireTool, WireToolFunction};
 use crate::dialect::Decoded;
-use crate::envelope::{BadRequest, Edit, Envelope};
+use crate::envelope::{BadRequest, Envelope};
 use crate::hub::{
-    Effort, Extras, Format, ImageSource, Loss, Message, Part, RawJson, Reasoning, Request, Role, Tool,
-    ToolCall, ToolChoice, ToolKind, ToolOutput,
+    Breakpoint, CallKind, Document, DocumentSource, Effort, Extras, Format, ImageSource, Loss, Message, Part,
+    RawJson, Reasoning, Request, Role, Thinking, Tool, ToolCall, ToolChoice, ToolKind, ToolOutput,
 };
 
+/// Fields that say nothing when they have these values: the stock API does the same without them.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("n", "1"),
+    ("store", "false"),
+    ("logprobs", "false"),
+    ("presence_penalty", "0"),
+    ("frequency_penalty", "0"),
+    ("logit_bias", "{}"),
+    ("metadata", "{}"),
+    ("modalities", r#"["text"]"#),
+];
+
 /// Reads a request that [`super::read_chat`] has checked.
+///
+/// # Errors
+/// What cannot be read as what it should be.
 pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
     let mut request = Request::default();
     let mut losses = Vec::new();
     let mut extras = Map::new();
     for key in envelope.keys() {
         let Some(value) = envelope.get(key).filter(|value| *value != "null") else { continue };
+        if DEFAULTS.iter().any(|(known, default)| *known == key && *default == value) {
+            continue;
+        }
         match key {
             "model" => request.model = read(key, value)?,
-            "messages" => {
-                let messages: Vec<WireMessage> = read(key, value)?;
-                request.messages = messages.into_iter().map(message).collect();
-            }
+            "messages" => request.messages = messages(read(key, value)?),
             "tools" => {
-                for wire in read::<Vec<WireTool>>(key, value)? {
-                    match wire.function {
-                        Some(function) => request.tools.push(tool(function)),
-                        None => losses.push(Loss::dropped(&format!("tools[].{}", wire.kind))),
-                    }
+                for raw in read::<Vec<&RawValue>>(key, value)? {
+                    request.tools.push(tool(read(key, raw.get())?, raw));
                 }
+            }
+            "functions" => {
+                let functions = read::<Vec<WireToolFunction>>(key, value)?;
+                request.tools.extend(functions.into_iter().map(|function| function_tool(function, None)));
             }
             "tool_choice" => match tool_choice(&read(key, value)?) {
                 Some(choice) => request.tool_choice = Some(choice),
                 None => losses.push(Loss::dropped(key)),
             },
+            "function_call" => request.tool_choice = legacy_choice(&read(key, value)?),
             "parallel_tool_calls" => request.parallel_tool_calls = read(key, value)?,
             "response_format" => match format(read(key, value)?) {
                 Some(format) => request.format = Some(format),
                 None => losses.push(Loss::dropped(key)),
             },
+            "verbosity" => request.verbosity = read(key, value)?,
             "reasoning_effort" => match effort(&read::<String>(key, value)?) {
                 Some(effort) => request.reasoning.effort = Some(effort),
                 None => losses.push(Loss::dropped(key)),
             },
+            "reasoning" | "thinking" => {
+                wish(&read(key, value)?, &mut request);
+            }
             "max_completion_tokens" => request.max_output = read(key, value)?,
             "max_tokens" => request.max_output = request.max_output.or(read(key, value)?),
             "temperature" => request.temperature = read(key, value)?,
             "top_p" => request.top_p = read(key, value)?,
+            "top_k" => request.top_k = read::<Value>(key, value)?.as_u64(),
             "stop" => {
                 request.stop = match read(key, value)? {
                     Value::String(word) => vec![word],
                     words => serde_json::from_value(words).unwrap_or_default(),
                 }
             }
+            "safety_identifier" => request.user = read(key, value)?,
+            "user" => request.user = request.user.or(read(key, value)?),
+            "prompt_cache_key" => request.cache_key = read(key, value)?,
+            "service_tier" => request.service_tier = read(key, value)?,
             "stream" => request.stream = read(key, value)?,
             "stream_options" => {
                 request.include_usage = read::<Value>(key, value)?["include_usage"] == true;
@@ -73,7 +98,7 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
 }
 
 /// Reads a value; only when that fails is it read again to find out where.
-fn read<T: DeserializeOwned>(key: &str, value: &str) -> Result<T, BadRequest> {
+fn read<'v, T: Deserialize<'v>>(key: &str, value: &'v str) -> Result<T, BadRequest> {
     serde_json::from_str(value).map_err(|_| {
         let mut deserializer = serde_json::Deserializer::from_str(value);
         match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
@@ -88,7 +113,27 @@ fn read<T: DeserializeOwned>(key: &str, value: &str) -> Result<T, BadRequest> {
     })
 }
 
-fn message(wire: WireMessage) -> Message {
+fn messages(wires: Vec<WireMessage>) -> Vec<Message> {
+    // The older `function` role names the function instead of the call.
+    let mut last_function: Option<(String, String)> = None;
+    let mut messages = Vec::with_capacity(wires.len());
+    for (place, mut wire) in wires.into_iter().enumerate() {
+        let function = wire.function_call.take();
+        let mut message = message(wire, last_function.as_ref());
+        if let Some(WireFunction { name, .. }) = &function {
+            let id = format!("call_{name}_{place}");
+            last_function = Some((name.clone(), id.clone()));
+            message.parts.extend(function.map(|function| {
+                let arguments = function.arguments_text();
+                Part::ToolCall(ToolCall { id, name: function.name, arguments, ..ToolCall::default() })
+            }));
+        }
+        messages.push(message);
+    }
+    messages
+}
+
+fn message(wire: WireMessage, last_function: Option<&(String, String)>) -> Message {
     let role = match wire.role.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
@@ -102,33 +147,63 @@ fn message(wire: WireMessage) -> Message {
         .map(|text| Part::Reasoning(Reasoning { text, opaque: None }))
         .into_iter()
         .collect();
-    let content = match wire.content {
-        Some(Value::String(text)) => vec![Part::Text(text)],
-        Some(Value::Array(items)) => items.into_iter().map(part).collect(),
-        _ => Vec::new(),
-    };
+    let mut content = Vec::new();
+    match wire.content {
+        Some(Value::String(text)) => content.push(Part::Text(text)),
+        Some(Value::Array(items)) => items.into_iter().for_each(|item| part(item, &mut content)),
+        _ => {}
+    }
+    let mut rest = wire.rest;
+    let mark = rest.remove("cache_control").map(|mark| breakpoint(&mark));
     let mut name = wire.name;
-    match (role, wire.tool_call_id) {
-        (Role::Tool, call_id) => {
-            // The older `function` role names the function instead of the call.
-            let call_id = call_id.or_else(|| name.take()).unwrap_or_default();
-            parts.push(Part::ToolOutput(ToolOutput { call_id, content, ..ToolOutput::default() }));
-        }
-        _ => parts.extend(content),
+    if role == Role::Tool {
+        let call_id = wire.tool_call_id.or_else(|| {
+            let name = name.take()?;
+            let known = last_function.filter(|(function, _)| *function == name);
+            Some(known.map_or(name, |(_, id)| id.clone()))
+        });
+        // A mark within a result is about all of it.
+        let inner = content.iter().rposition(|part| matches!(part, Part::Breakpoint(_)));
+        let inner = inner.map(|place| content.remove(place));
+        content.retain(|part| !matches!(part, Part::Breakpoint(_)));
+        parts.push(Part::ToolOutput(ToolOutput {
+            call_id: call_id.unwrap_or_default(),
+            content,
+            ..ToolOutput::default()
+        }));
+        parts.extend(inner);
+    } else {
+        parts.append(&mut content);
     }
     parts.extend(wire.refusal.map(Part::Refusal));
-    parts.extend(wire.tool_calls.into_iter().flatten().map(|call| {
-        Part::ToolCall(ToolCall {
-            arguments: call.function.arguments_text(),
-            id: call.id.unwrap_or_default(),
-            name: call.function.name.unwrap_or_default(),
-            ..ToolCall::default()
-        })
-    }));
-    Message { role, name, parts, extras: Extras::of(Dialect::OpenaiChat, wire.rest) }
+    for call in wire.tool_calls.into_iter().flatten() {
+        let opaque = call.extra_content.as_deref().map(|extra| beside(extra.get()));
+        let id = call.id.unwrap_or_default();
+        let call = match (call.function, call.custom) {
+            (Some(function), _) => {
+                let arguments = function.arguments_text();
+                ToolCall { id, name: function.name, arguments, opaque, ..ToolCall::default() }
+            }
+            (None, Some(custom)) => ToolCall {
+                id,
+                name: custom.name,
+                kind: CallKind::Custom,
+                arguments: custom.input,
+                opaque,
+                ..ToolCall::default()
+            },
+            (None, None) => continue,
+        };
+        parts.push(Part::ToolCall(call));
+    }
+    parts.extend(mark);
+    Message { role, name, parts, extras: Extras::of(Dialect::OpenaiChat, rest) }
 }
 
-fn part(value: Value) -> Part {
+/// Reads a part of content, and the cache mark on it.
+fn part(value: Value, content: &mut Vec<Part>) {
+    let mark = ["cache_control", "prompt_cache_breakpoint"].into_iter().find_map(|key| value.get(key));
+    let mark = mark.filter(|mark| !mark.is_null()).map(breakpoint);
     let text = |member: &str| value[member].as_str().map(str::to_owned);
     let known = match value["type"].as_str() {
         Some("text") => text("text").map(Part::Text),
@@ -139,38 +214,107 @@ fn part(value: Value) -> Part {
             let detail = image["detail"].as_str().map(str::to_owned);
             url.map(|url| Part::Image { source: image_source(url), detail })
         }
+        Some("input_audio") => {
+            let audio = &value["input_audio"];
+            audio["data"]
+                .as_str()
+                .zip(audio["format"].as_str())
+                .map(|(data, format)| Part::Audio { format: format.to_owned(), data: data.to_owned() })
+        }
+        Some("file") => document(&value["file"]).map(Part::Document),
         _ => None,
     };
-    known.unwrap_or(Part::Other { origin: Dialect::OpenaiChat, value })
+    content.push(known.unwrap_or(Part::Other { origin: Dialect::OpenaiChat, value }));
+    content.extend(mark);
+}
+
+fn breakpoint(mark: &Value) -> Part {
+    Part::Breakpoint(Breakpoint { ttl: mark["ttl"].as_str().map(str::to_owned) })
 }
 
 fn image_source(url: &str) -> ImageSource {
-    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    match inline {
+    match inline(url) {
         Some((media_type, data)) => ImageSource::Base64 { media_type: media_type.into(), data: data.into() },
         None => ImageSource::Url(url.into()),
     }
 }
 
-fn tool(function: WireToolFunction) -> Tool {
+/// The media type and the bytes of a `data:` address.
+fn inline(url: &str) -> Option<(&str, &str)> {
+    url.strip_prefix("data:")?.split_once(";base64,")
+}
+
+fn document(file: &Value) -> Option<Document> {
+    let title = file["filename"].as_str().map(str::to_owned);
+    let source = match (file["file_data"].as_str(), file["file_id"].as_str()) {
+        (Some(data), _) => {
+            // Some clients send the bytes without saying what they are.
+            let (media_type, data) = inline(data).unwrap_or(("application/pdf", data));
+            DocumentSource::Base64 { media_type: media_type.into(), data: data.into() }
+        }
+        (None, Some(id)) => DocumentSource::File(id.to_owned()),
+        (None, None) => return None,
+    };
+    Some(Document { source, title, context: None })
+}
+
+fn tool(wire: WireTool, raw: &RawValue) -> Tool {
+    let mark = wire.cache_control.map(|WireMark { ttl }| Breakpoint { ttl });
+    match (wire.kind.as_str(), wire.function, wire.custom) {
+        ("function", Some(function), _) => function_tool(function, mark),
+        ("custom", _, Some(custom)) => Tool {
+            name: custom.name,
+            namespace: None,
+            description: custom.description,
+            kind: ToolKind::Custom { format: custom.format.map(RawJson) },
+            deferred: false,
+            breakpoint: mark,
+        },
+        _ => Tool {
+            name: wire.kind,
+            namespace: None,
+            description: None,
+            kind: ToolKind::Other { origin: Dialect::OpenaiChat, value: RawJson(raw.to_owned()) },
+            deferred: false,
+            breakpoint: mark,
+        },
+    }
+}
+
+fn function_tool(function: WireToolFunction, breakpoint: Option<Breakpoint>) -> Tool {
     Tool {
         name: function.name,
         namespace: None,
         description: function.description,
         kind: ToolKind::Function { parameters: function.parameters.map(RawJson), strict: function.strict },
         deferred: false,
-        breakpoint: None,
+        breakpoint,
     }
 }
 
 fn tool_choice(value: &Value) -> Option<ToolChoice> {
+    let named = |tool: &Value| {
+        ["function", "custom"].iter().find_map(|kind| tool[*kind]["name"].as_str().map(str::to_owned))
+    };
     match value.as_str() {
-        Some("auto") => Some(ToolChoice::Auto),
+        Some("auto") => return Some(ToolChoice::Auto),
+        Some("none") => return Some(ToolChoice::None),
+        Some("required") => return Some(ToolChoice::Required),
+        _ => {}
+    }
+    let Some(allowed) = value.get("allowed_tools") else {
+        return named(value).map(|name| ToolChoice::Named { name, namespace: None });
+    };
+    let names = allowed["tools"].as_array()?.iter().filter_map(named).collect();
+    Some(ToolChoice::Allowed { names, required: allowed["mode"] == "required" })
+}
+
+/// The choice in the words of the older `function_call`.
+fn legacy_choice(value: &Value) -> Option<ToolChoice> {
+    match value.as_str() {
         Some("none") => Some(ToolChoice::None),
-        Some("required") => Some(ToolChoice::Required),
-        _ => value["function"]["name"]
-            .as_str()
-            .map(|name| ToolChoice::Named { name: name.to_owned(), namespace: None }),
+        Some(_) => Some(ToolChoice::Auto),
+        None => Some(ToolChoice::Named { name: value["name"].as_str()?.to_owned(), namespace: None }),
     }
 }
 
@@ -188,7 +332,24 @@ fn format(wire: WireFormat) -> Option<Format> {
     }
 }
 
-const EFFORTS: [(&str, Effort); 7] = [
+/// What other servers of this dialect read of reasoning: `reasoning: {effort, max_tokens, enabled}` and
+/// `thinking: {type, budget_tokens}`.
+fn wish(value: &Value, request: &mut Request) {
+    let wish = &mut request.reasoning;
+    let thinking = match (value["type"].as_str(), value["enabled"].as_bool()) {
+        (Some("enabled"), _) | (None, Some(true)) => Some(Thinking::On),
+        (Some("disabled"), _) | (None, Some(false)) => Some(Thinking::Off),
+        (Some("adaptive"), _) => Some(Thinking::Adaptive),
+        _ => None,
+    };
+    let budget = value["budget_tokens"].as_u64().or_else(|| value["max_tokens"].as_u64());
+    wish.thinking = thinking.or(wish.thinking);
+    wish.budget = budget.or(wish.budget);
+    wish.effort = wish.effort.or_else(|| effort(value["effort"].as_str()?));
+}
+
+/// The words of this dialect for efforts.
+pub(super) const EFFORTS: [(&str, Effort); 7] = [
     ("none", Effort::None),
     ("minimal", Effort::Minimal),
     ("low", Effort::Low),
@@ -200,146 +361,4 @@ const EFFORTS: [(&str, Effort); 7] = [
 
 fn effort(word: &str) -> Option<Effort> {
     EFFORTS.iter().find(|(known, _)| *known == word).map(|(_, effort)| *effort)
-}
-
-/// Writes a request. What the caller did not say stays unsaid.
-#[must_use]
-pub fn encode(request: &Request) -> Bytes {
-    let Ok(empty) = Envelope::read(Bytes::from_static(b"{}")) else { return Bytes::new() };
-    let mut fields: Vec<(&str, String)> = vec![("model", Value::from(request.model.as_str()).to_string())];
-    let messages: Vec<WireMessage> = request.messages.iter().map(wire_message).collect();
-    fields.push(("messages", written(&messages)));
-    if !request.tools.is_empty() {
-        fields.push(("tools", written(&request.tools.iter().map(wire_tool).collect::<Vec<_>>())));
-    }
-    let choice = request.tool_choice.as_ref().and_then(|choice| match choice {
-        ToolChoice::Auto => Some(json!("auto")),
-        ToolChoice::None => Some(json!("none")),
-        ToolChoice::Required => Some(json!("required")),
-        ToolChoice::Named { name, .. } => Some(json!({"type": "function", "function": {"name": name}})),
-        ToolChoice::Allowed { .. } => None,
-    });
-    let word = |wanted| EFFORTS.iter().find(|(_, effort)| *effort == wanted).map(|(word, _)| json!(word));
-    let options = (request.stream && request.include_usage).then(|| json!({"include_usage": true}));
-    let plain = [
-        ("tool_choice", choice),
-        ("parallel_tool_calls", request.parallel_tool_calls.map(Value::from)),
-        ("reasoning_effort", request.reasoning.effort.and_then(word)),
-        ("max_completion_tokens", request.max_output.map(Value::from)),
-        ("temperature", request.temperature.map(Value::from)),
-        ("top_p", request.top_p.map(Value::from)),
-        ("stop", (!request.stop.is_empty()).then(|| Value::from(request.stop.clone()))),
-        ("stream", request.stream.then(|| Value::from(true))),
-        ("stream_options", options),
-    ];
-    fields.extend(plain.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
-    fields.extend(request.format.as_ref().map(|format| ("response_format", written(&wire_format(format)))));
-    for (key, value) in request.extras.for_dialect(Dialect::OpenaiChat).into_iter().flatten() {
-        fields.push((key, value.to_string()));
-    }
-    let edits: Vec<Edit<'_>> =
-        fields.iter().map(|(key, value)| Edit::Set { key, value_json: Cow::from(value) }).collect();
-    empty.splice(&edits)
-}
-
-/// A wire shape as JSON text. Its keys are strings and its numbers finite, so it cannot fail.
-fn written(wire: &impl serde::Serialize) -> String {
-    serde_json::to_string(wire).unwrap_or_default()
-}
-
-fn wire_message(message: &Message) -> WireMessage {
-    let role = match message.role {
-        Role::System => "system",
-        Role::Developer => "developer",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    };
-    let mut wire = WireMessage {
-        role: role.into(),
-        content: None,
-        name: message.name.clone(),
-        refusal: None,
-        reasoning_content: None,
-        reasoning: None,
-        tool_calls: None,
-        tool_call_id: None,
-        rest: message.extras.for_dialect(Dialect::OpenaiChat).cloned().unwrap_or_default(),
-    };
-    let mut content = Vec::new();
-    for part in &message.parts {
-        match part {
-            Part::Reasoning(part) => wire.reasoning_content.get_or_insert_default().push_str(&part.text),
-            Part::Refusal(text) => wire.refusal.get_or_insert_default().push_str(text),
-            Part::ToolCall(call) => wire.tool_calls.get_or_insert_default().push(WireCall::of(
-                &call.id,
-                &call.name,
-                &call.arguments,
-            )),
-            Part::ToolOutput(output) => {
-                wire.tool_call_id = Some(output.call_id.clone());
-                content.extend(&output.content);
-            }
-            _ => content.push(part),
-        }
-    }
-    wire.content = match content.as_slice() {
-        [] => (wire.tool_calls.is_some() || wire.refusal.is_some()).then_some(Value::Null),
-        [Part::Text(text)] => Some(Value::from(text.as_str())),
-        parts => Some(parts.iter().filter_map(|part| wire_part(part)).collect()),
-    };
-    wire
-}
-
-fn wire_part(part: &Part) -> Option<Value> {
-    match part {
-        Part::Text(text) => Some(json!({"type": "text", "text": text})),
-        Part::Image { source, detail } => {
-            let url = match source {
-                ImageSource::Url(url) => url.clone(),
-                ImageSource::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
-            };
-            let mut image = json!({"url": url});
-            if let Some(detail) = detail {
-                image["detail"] = json!(detail);
-            }
-            Some(json!({"type": "image_url", "image_url": image}))
-        }
-        Part::Other { origin: Dialect::OpenaiChat, value } => Some(value.clone()),
-        _ => None,
-    }
-}
-
-fn wire_tool(tool: &Tool) -> WireTool {
-    WireTool {
-        kind: "function".into(),
-        function: Some(WireToolFunction {
-            name: tool.name.clone(),
-            description: tool.description.clone(),
-            parameters: match &tool.kind {
-                ToolKind::Function { parameters, .. } => parameters.clone().map(|raw| raw.0),
-                _ => None,
-            },
-            strict: match tool.kind {
-                ToolKind::Function { strict, .. } => strict,
-                _ => None,
-            },
-        }),
-    }
-}
-
-fn wire_format(format: &Format) -> WireFormat {
-    match format {
-        Format::Text => WireFormat { kind: "text".into(), json_schema: None },
-        Format::Json => WireFormat { kind: "json_object".into(), json_schema: None },
-        Format::Schema { name, description, schema, strict } => WireFormat {
-            kind: "json_schema".into(),
-            json_schema: Some(WireSchema {
-                name: name.clone(),
-                description: description.clone(),
-                schema: schema.clone().map(|raw| raw.0),
-                strict: *strict,
-            }),
-        },
-    }
 }

@@ -1,10 +1,13 @@
 //! The shapes on the wire, as far as the hub has a word for what is in them. Everything else is kept in
 //! `rest` and goes back as it came.
 
+use hr_core::catalog::Dialect;
 use hr_core::usage::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::hub::{CallKind, Opaque, OpaqueKind, ToolCall};
 
 /// A message of a request.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -29,6 +32,9 @@ pub struct WireMessage {
     /// Calls of tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Vec<WireCall>>,
+    /// The call of the older `functions`.
+    #[serde(default, skip_serializing)]
+    pub function_call: Option<WireFunction>,
     /// The call that this is the result of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
@@ -40,26 +46,42 @@ pub struct WireMessage {
 /// A call of a tool.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct WireCall {
-    /// Its place among the calls; only in a stream, and not from everyone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub index: Option<u64>,
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// `function`.
+    /// `function` or `custom`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// What is called, with what.
-    #[serde(default)]
-    pub function: WireFunction,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<WireFunction>,
+    /// The tool that takes free text, and the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<WireCustom>,
+    /// What the provider wants back beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extra_content: Option<Box<RawValue>>,
 }
 
 impl WireCall {
-    /// A call of a function.
+    /// A call under this name and with this input; `opaque` things go along where they are of this dialect.
     #[must_use]
-    pub fn of(id: &str, name: &str, arguments: &str) -> Self {
-        let function = WireFunction { name: Some(name.to_owned()), arguments: Some(arguments.into()) };
-        Self { index: None, id: Some(id.to_owned()), kind: Some("function".to_owned()), function }
+    pub fn of(call: &ToolCall, name: &str, input: &str, opaque: Option<&Opaque>) -> Self {
+        let beside =
+            opaque.filter(|opaque| opaque.origin == Dialect::OpenaiChat && opaque.kind == OpaqueKind::Beside);
+        let extra_content = beside.and_then(|beside| RawValue::from_string(beside.data.clone()).ok());
+        let mut wire = Self { id: Some(call.id.clone()), extra_content, ..Self::default() };
+        match call.kind {
+            CallKind::Function => {
+                wire.kind = Some("function".to_owned());
+                wire.function = Some(WireFunction { name: name.to_owned(), arguments: Some(input.into()) });
+            }
+            CallKind::Custom => {
+                wire.kind = Some("custom".to_owned());
+                wire.custom = Some(WireCustom { name: name.to_owned(), input: input.to_owned() });
+            }
+        }
+        wire
     }
 }
 
@@ -67,9 +89,8 @@ impl WireCall {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct WireFunction {
     /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Its arguments: JSON text in a string; some servers send the value itself.
+    pub name: String,
+    /// Its arguments: JSON text in a string; some clients send the value itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,
 }
@@ -86,6 +107,15 @@ impl WireFunction {
     }
 }
 
+/// The free-text tool of a call.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WireCustom {
+    /// Its name.
+    pub name: String,
+    /// The text.
+    pub input: String,
+}
+
 /// A tool of a request.
 #[derive(Debug, Deserialize, Serialize)]
 pub struct WireTool {
@@ -95,10 +125,16 @@ pub struct WireTool {
     /// The function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<WireToolFunction>,
+    /// The tool that takes free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<WireToolCustom>,
+    /// That the tools up to this one are worth caching; not of the standard.
+    #[serde(default, skip_serializing)]
+    pub cache_control: Option<WireMark>,
 }
 
 /// The function of a tool.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct WireToolFunction {
     /// Its name.
     pub name: String,
@@ -111,6 +147,27 @@ pub struct WireToolFunction {
     /// Whether the schema binds strictly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+}
+
+/// A tool that takes free text.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct WireToolCustom {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The grammar of the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Box<RawValue>>,
+}
+
+/// A cache mark, as other dialects have it and some servers of this one take it.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct WireMark {
+    /// How long to keep it.
+    #[serde(default)]
+    pub ttl: Option<String>,
 }
 
 /// A response format.
@@ -140,136 +197,22 @@ pub struct WireSchema {
     pub strict: Option<bool>,
 }
 
-/// A whole reply, or a chunk of a streamed one.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct WireReply {
-    /// The id of the answer.
-    #[serde(default)]
-    pub id: String,
-    /// `chat.completion` or `chat.completion.chunk`.
-    #[serde(default)]
-    pub object: String,
-    /// When it was made.
-    #[serde(default)]
-    pub created: u64,
-    /// The model.
-    #[serde(default)]
-    pub model: String,
-    /// The choices.
-    #[serde(default)]
-    pub choices: Vec<WireChoice>,
-    /// The usage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<WireUsage>,
-    /// All other fields.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
-}
-
-/// A choice of a reply: `message` when it is whole, `delta` in a chunk.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct WireChoice {
-    /// Its number.
-    #[serde(default)]
-    pub index: u64,
-    /// What it says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<WireAnswer>,
-    /// What it adds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delta: Option<WireAnswer>,
-    /// Why it ended.
-    #[serde(default)]
-    pub finish_reason: Option<String>,
-}
-
-/// What the model says. An empty one in a delta is written as `{}`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct WireAnswer {
-    /// `assistant`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
-    /// Text, or parts of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Value>,
-    /// Reasoning, in the common spelling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_content: Option<String>,
-    /// Reasoning, in the other one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<String>,
-    /// A refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<String>,
-    /// Calls of tools.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool_calls: Option<Vec<WireCall>>,
-}
-
-/// Usage.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct WireUsage {
-    /// Tokens of the prompt.
-    #[serde(default)]
-    pub prompt_tokens: Option<u64>,
-    /// Tokens of the answer.
-    #[serde(default)]
-    pub completion_tokens: Option<u64>,
-    /// Both.
-    #[serde(default)]
-    pub total_tokens: Option<u64>,
-    /// What the prompt is made of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens_details: Option<WirePromptDetails>,
-    /// What the answer is made of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_tokens_details: Option<WireAnswerDetails>,
-}
-
-/// What the prompt is made of.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct WirePromptDetails {
-    /// Tokens from the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cached_tokens: Option<u64>,
-    /// Tokens written to the provider's cache.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_tokens: Option<u64>,
-}
-
-/// What the answer is made of.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub struct WireAnswerDetails {
-    /// Tokens spent on reasoning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reasoning_tokens: Option<u64>,
-}
-
-impl From<WireUsage> for Usage {
-    fn from(wire: WireUsage) -> Self {
-        Self {
-            input: wire.prompt_tokens,
-            output: wire.completion_tokens,
-            cached: wire.prompt_tokens_details.and_then(|details| details.cached_tokens),
-            cache_write: wire.prompt_tokens_details.and_then(|details| details.cache_write_tokens),
-            reasoning: wire.completion_tokens_details.and_then(|details| details.reasoning_tokens),
+/// Usage as clients of this dialect read it: the three counts are always there.
+#[must_use]
+pub fn usage_json(usage: &Usage) -> String {
+    let mut wire = json!({
+        "prompt_tokens": usage.input.unwrap_or(0),
+        "completion_tokens": usage.output.unwrap_or(0),
+        "total_tokens": usage.total().unwrap_or(0),
+    });
+    for (details, count, value) in [
+        ("prompt_tokens_details", "cached_tokens", usage.cached),
+        ("prompt_tokens_details", "cache_write_tokens", usage.cache_write),
+        ("completion_tokens_details", "reasoning_tokens", usage.reasoning),
+    ] {
+        if let Some(value) = value {
+            wire[details][count] = value.into();
         }
     }
-}
-
-impl From<Usage> for WireUsage {
-    fn from(usage: Usage) -> Self {
-        Self {
-            prompt_tokens: usage.input,
-            completion_tokens: usage.output,
-            total_tokens: usage.total(),
-            prompt_tokens_details: usage.cached.or(usage.cache_write).map(|_| WirePromptDetails {
-                cached_tokens: usage.cached,
-                cache_write_tokens: usage.cache_write,
-            }),
-            completion_tokens_details: usage
-                .reasoning
-                .map(|reasoning| WireAnswerDetails { reasoning_tokens: Some(reasoning) }),
-        }
-    }
+    wire.to_string()
 }

@@ -12,8 +12,9 @@ use hr_core::usage::Usage;
 
 use super::glance::Glance;
 use super::mend::Mender;
+use super::whole::broken_off;
 use crate::complaint::read_inner_error;
-use crate::hub::Finish;
+use crate::hub::{Fingerprint, Finish};
 use crate::lane::no_answer;
 use crate::sse::{self, Decoder, Frame};
 
@@ -22,17 +23,11 @@ const UNREADABLE_TOLERATED: u64 = 1;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
-/// How a stream is watched.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct WatchOptions {
-    /// Whether the caller did not ask for the usage that the router asked for.
-    pub hide_usage: bool,
-}
-
 /// Watches one reply as it streams: passes whole events, untouched, and finds out what became of it.
 #[derive(Debug, Default)]
 pub struct Watch {
-    options: WatchOptions,
+    /// Whether the caller did not ask for the usage that the router asked for.
+    hide_usage: bool,
     /// Whose stream it is, and when it began: errors in it are read by the provider's rows.
     origin: Option<(Arc<Provider>, Millis)>,
     decoder: Decoder,
@@ -49,6 +44,8 @@ pub struct Watch {
     done: bool,
     withheld: u64,
     unreadable: u64,
+    /// Opaque things that passed and were not asked for yet.
+    issued: Vec<Fingerprint>,
 }
 
 /// What becomes of one event.
@@ -62,10 +59,11 @@ enum Fate {
 }
 
 impl Watch {
-    /// A watch over a stream that is about to begin.
+    /// A watch over a stream that is about to begin. `hide_usage` tells that the caller did not ask for the
+    /// usage that the router asked for.
     #[must_use]
-    pub fn new(options: WatchOptions) -> Self {
-        Self { options, ..Self::default() }
+    pub fn new(hide_usage: bool) -> Self {
+        Self { hide_usage, ..Self::default() }
     }
 
     /// The same over a stream of this provider that begins now.
@@ -176,6 +174,11 @@ impl Watch {
         self.withheld
     }
 
+    /// The opaque things that have passed since this was last asked.
+    pub fn issued(&mut self) -> Vec<Fingerprint> {
+        std::mem::take(&mut self.issued)
+    }
+
     /// The last event, which may lack its empty line.
     fn last(&mut self, frame: &Frame, out: &mut Vec<Bytes>) -> Result<(), Failure> {
         let unreadable = self.unreadable;
@@ -222,14 +225,8 @@ impl Watch {
         if glance.error {
             return Err(self.error(data));
         }
-        if let Some(finish) = &glance.finish
-            && finish.raw() == "error"
-        {
-            return Err(Failure::new(
-                FailureKind::ServerError,
-                "the stream ended with the finish reason `error`",
-            )
-            .status(200));
+        if let Some(failure) = glance.finish.as_ref().and_then(|finish| broken_off(finish.raw())) {
+            return Err(failure);
         }
         let fate = self.take(&glance, data)?;
         if !matches!(fate, Fate::Pass) {
@@ -258,6 +255,7 @@ impl Watch {
             let refused = !matches!(failure.kind, FailureKind::ServerError | FailureKind::Malformed);
             return if refused { Err(failure) } else { self.unreadable() };
         };
+        self.issued.extend(&glance.opaque);
         self.present |= glance.present;
         self.finished |= glance.finished;
         self.content |= glance.content || glance.tool_call;
@@ -266,7 +264,7 @@ impl Watch {
             self.finish = Some(finish.clone());
         }
         let usage_only = choices == 0 && glance.usage.is_some();
-        Ok(if usage_only && self.options.hide_usage { Fate::Withhold } else { Fate::Pass })
+        Ok(if usage_only && self.hide_usage { Fate::Withhold } else { Fate::Pass })
     }
 
     /// The mark of the end. It is passed when the stream did end well, and made exact: clients compare it.

@@ -21,6 +21,9 @@ pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, 
         return Err(read_inner_error(body, rows, now));
     }
     let reason = glance.finish.as_ref();
+    if let Some(failure) = reason.and_then(|finish| broken_off(finish.raw())) {
+        return Err(failure);
+    }
     // A model that was cut off while it reasoned did answer, as far as it came.
     let cut_while_reasoning =
         glance.reasoning && reason.is_some_and(|finish| finish.kind() == FinishKind::Length);
@@ -29,7 +32,7 @@ pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, 
             usage: glance.usage.unwrap_or_default(),
             finish: glance.finish,
             model: glance.model,
-            opaque: Vec::new(),
+            opaque: glance.opaque,
         });
     }
     Err(no_answer(reason))
@@ -65,7 +68,18 @@ pub fn read_embedding(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Usa
     }
 }
 
-fn readable(body: &[u8]) -> Result<&str, Failure> {
+/// The failure of a reply that ended for a reason that is none: the provider broke off.
+pub(super) fn broken_off(word: &str) -> Option<Failure> {
+    let kind = match word {
+        "error" | "abort" | "network_error" => FailureKind::ServerError,
+        "insufficient_system_resource" => FailureKind::Overloaded,
+        _ => return None,
+    };
+    Some(Failure::new(kind, format!("the answer ended with the finish reason `{word}`")).status(200))
+}
+
+/// The text of a body that can be one.
+pub(super) fn readable(body: &[u8]) -> Result<&str, Failure> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let malformed = |words: &str| Err(Failure::new(FailureKind::Malformed, words).status(200));
     let Ok(text) = std::str::from_utf8(body) else { return malformed("the answer is not UTF-8") };
@@ -77,7 +91,8 @@ fn readable(body: &[u8]) -> Result<&str, Failure> {
     }
 }
 
-fn nonsense(text: &str, syntax: Syntax) -> Failure {
+/// The failure of a text that is no JSON.
+pub(super) fn nonsense(text: &str, syntax: Syntax) -> Failure {
     let head: String = text.chars().take(120).collect();
     let words = format!("the answer is not JSON: {} at byte {} of `{head}`", syntax.what, syntax.at);
     Failure::new(FailureKind::Malformed, words).status(200)

@@ -273,6 +273,18 @@ fn fields_are_made_fit() {
     let described =
         |text: &str| json!([{"type": "function", "function": {"name": "f", "description": text}}]);
     let table = [
+        (
+            "no_sampling_while_reasoning",
+            json!({"temperature": 0.2, "top_p": 1, "logprobs": null, "seed": 7, "reasoning_effort": "low"}),
+            json!({"seed": 7, "reasoning_effort": "low"}),
+            1,
+        ),
+        (
+            "no_sampling_while_reasoning",
+            json!({"temperature": 0.2, "reasoning_effort": "none"}),
+            json!({"temperature": 0.2, "reasoning_effort": "none"}),
+            0,
+        ),
         ("describe_tools", json!({"tools": tools}), json!({"tools": described("")}), 0),
         ("describe_tools", json!({"tools": described("d")}), json!({"tools": described("d")}), 0),
         (

@@ -44,6 +44,7 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "json_schema_to_json_object",
     "response_format_not_with_tools",
     "effort_none_with_tools",
+    "no_sampling_while_reasoning",
     "effort_to_reasoning_object",
     "describe_tools",
     "strip_schema_keys",

@@ -143,6 +143,32 @@ pub(super) fn effort_none_with_tools(bench: &mut Workbench<'_>, losses: &mut Vec
     draft.set("reasoning_effort", "\"none\"");
 }
 
+/// While the model reasons, which it does unless the effort is `none`, words are not drawn as the caller says.
+pub(super) fn no_sampling_while_reasoning(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
+    const SAMPLING: [&str; 7] = [
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "top_logprobs",
+        "logit_bias",
+    ];
+    let draft = bench.draft();
+    if draft.get("reasoning_effort") == Some("\"none\"") {
+        return;
+    }
+    for name in SAMPLING {
+        let Some(value) = draft.get(name) else { continue };
+        // What is the default anyway is nobody's wish.
+        let is_said = !matches!((name, value), (_, "null") | ("temperature" | "top_p", "1" | "1.0"));
+        draft.remove(name);
+        if is_said {
+            losses.push(Loss::dropped(name));
+        }
+    }
+}
+
 /// `reasoning_effort` is sent as `reasoning: {"effort": …}`; a caller's own `reasoning` wins.
 pub(super) fn effort_to_reasoning_object(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
     let draft = bench.draft();

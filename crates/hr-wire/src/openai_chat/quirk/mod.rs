@@ -36,6 +36,7 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("json_schema_to_json_object", fields::json_schema_to_json_object),
     ("response_format_not_with_tools", fields::response_format_not_with_tools),
     ("effort_none_with_tools", fields::effort_none_with_tools),
+    ("no_sampling_while_reasoning", fields::no_sampling_while_reasoning),
     ("effort_to_reasoning_object", fields::effort_to_reasoning_object),
     ("describe_tools", fields::describe_tools),
     ("strip_schema_keys", schema::strip_schema_keys),

@@ -12,6 +12,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER}
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
+use super::held::Held;
 use super::reply::Stream;
 
 /// A wait beyond this is of no use to a client's own retries.
@@ -20,12 +21,14 @@ const WORTH_A_RETRY: Duration = Duration::from_secs(60);
 /// What goes back to a caller.
 pub type Answer = Response<AnswerBody>;
 
-/// The body of an answer: whole, or a stream that is forwarded as it arrives.
+/// The body of an answer.
 pub enum AnswerBody {
     /// All of it; `None` once it was taken.
     Whole(Option<Bytes>),
     /// As it arrives.
     Stream(Box<Stream>),
+    /// As it arrives, once somebody is found who answers.
+    Held(Box<Held>),
 }
 
 impl Body for AnswerBody {
@@ -43,6 +46,9 @@ impl Body for AnswerBody {
             Self::Stream(stream) => {
                 stream.poll_next(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
             }
+            Self::Held(held) => {
+                held.poll_next(context).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
@@ -53,7 +59,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Held(_) => SizeHint::default(),
         }
     }
 }
@@ -75,10 +81,10 @@ pub fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
 
 /// A stream of events.
 #[must_use]
-pub fn stream(stream: Stream) -> Answer {
-    let mut answer = Response::new(AnswerBody::Stream(Box::new(stream)));
+pub fn stream(body: AnswerBody) -> Answer {
+    let mut answer = Response::new(body);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies in front of the router would otherwise collect events before they pass them on.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

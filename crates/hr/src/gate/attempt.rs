@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Work;
 use hr_wire::dialect::Whole;
-use hr_wire::lane::Watch;
+use hr_wire::lane::{Translation, Watch};
 use hr_wire::openai_chat;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -51,15 +51,10 @@ pub struct Order {
 
 /// An attempt that produced something good.
 pub enum Started {
-    /// A whole reply.
-    Whole {
-        /// The caller's bytes.
-        body: Bytes,
-        /// What is to know of it.
-        whole: Whole,
-    },
+    /// A whole reply, as the caller gets it.
+    Whole(Box<Translation>),
     /// A stream with a good first event.
-    Stream(Box<Opening>),
+    Stream(Opening),
 }
 
 /// A stream up to its first good event, and the rest to come.
@@ -132,7 +127,8 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let provider = receipt.provider();
     if work == Work::Embed {
         let usage = openai_chat::read_embedding(&bytes, &provider.errors, receipt.now())?;
-        return Ok(Started::Whole { body: bytes, whole: Whole { usage, ..Whole::default() } });
+        let whole = Whole { usage, ..Whole::default() };
+        return Ok(Started::Whole(Box::new(Translation { body: bytes, whole, keepsake: None })));
     }
     if !stream {
         let bytes = if is_of_type(&head.headers, "text/event-stream") {
@@ -141,8 +137,7 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
         } else {
             bytes
         };
-        let (body, whole) = lane.whole(bytes, provider, receipt.now())?;
-        return Ok(Started::Whole { body, whole });
+        return Ok(Started::Whole(Box::new(lane.whole(bytes, provider, receipt.now())?)));
     }
     // A server that cannot stream, or did not for once: its answer becomes the stream that was asked for.
     lane.upstream.read_whole(&bytes, &provider.errors, receipt.now())?;
@@ -151,7 +146,7 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let mut out = Vec::new();
     watch.push(events, &mut out)?;
     watch.finish(&mut out)?;
-    Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: None, watch })))
+    Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }))
 }
 
 /// Reads a stream up to its first good event.
@@ -162,7 +157,7 @@ async fn open(receipt: &mut Receipt, mut body: UpstreamBody, lane: &Lane) -> Res
     loop {
         let Some(chunk) = body.chunk().await else {
             watch.finish(&mut out)?;
-            return Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: None, watch })));
+            return Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }));
         };
         let chunk = chunk.map_err(|error| broken(&error))?;
         held += chunk.len();
@@ -170,7 +165,7 @@ async fn open(receipt: &mut Receipt, mut body: UpstreamBody, lane: &Lane) -> Res
         if watch.is_good() {
             receipt.first_byte();
             receipt.answers();
-            return Ok(Started::Stream(Box::new(Opening { ready: out.into(), rest: Some(body), watch })));
+            return Ok(Started::Stream(Opening { ready: out.into(), rest: Some(body), watch }));
         }
         if held > MAX_PREFACE_BYTES {
             return Err(Failure::new(FailureKind::Malformed, "much was streamed and nothing said").into());

@@ -1,4 +1,5 @@
-//! The lane that one attempt's answer takes: passed on as it came, where both ends speak the same dialect.
+//! The lane that one attempt's answer takes: passed on as it came, where both ends speak the same dialect, or
+//! brought into the caller's.
 
 use std::sync::Arc;
 
@@ -6,13 +7,18 @@ use bytes::Bytes;
 use hr_core::catalog::Provider;
 use hr_core::failure::Failure;
 use hr_core::time::Millis;
-use hr_wire::dialect::{Echo, UpstreamHalf, WatchOptions, Whole};
-use hr_wire::lane::Watch;
+use hr_wire::dialect::{ClientHalf, Echo, UpstreamHalf, WatchOptions};
+use hr_wire::hub::Names;
+use hr_wire::lane::{Translated, Translation, Watch, translate_whole};
 
 /// How the answer to an attempt is read, and what the caller gets of it.
 pub struct Lane {
+    /// What the caller speaks.
+    pub client: &'static dyn ClientHalf,
     /// What the provider speaks.
     pub upstream: &'static dyn UpstreamHalf,
+    /// What tools are called on the wire, where the request was translated.
+    pub names: Option<Names>,
     /// What of the request comes back in the reply.
     pub echo: Arc<Echo>,
     /// Whether the usage in the stream was asked for by us alone.
@@ -25,26 +31,32 @@ impl Lane {
     /// A watch over a stream that begins now.
     #[must_use]
     pub fn watch(&self, provider: &Arc<Provider>, now: Millis, hide_usage: bool) -> Box<dyn Watch> {
-        self.upstream.watch(WatchOptions {
+        let options = WatchOptions {
             hide_usage,
             keep: self.keep,
             echo: Arc::clone(&self.echo),
             provider: Arc::clone(provider),
             now,
-        })
+        };
+        match &self.names {
+            None => self.upstream.watch(options),
+            Some(names) => Box::new(Translated::new(self.client, self.upstream, names.clone(), options)),
+        }
     }
 
     /// A whole reply as the caller gets it, and what is to know of it.
     ///
     /// # Errors
     /// The failure that it really is.
-    pub fn whole(
-        &self,
-        body: Bytes,
-        provider: &Arc<Provider>,
-        now: Millis,
-    ) -> Result<(Bytes, Whole), Failure> {
-        let whole = self.upstream.read_whole(&body, &provider.errors, now)?;
-        Ok((body, whole))
+    pub fn whole(&self, body: Bytes, provider: &Provider, now: Millis) -> Result<Translation, Failure> {
+        match &self.names {
+            None => {
+                let whole = self.upstream.read_whole(&body, &provider.errors, now)?;
+                Ok(Translation { body, whole, keepsake: None })
+            }
+            Some(names) => {
+                translate_whole(self.client, self.upstream, names, &self.echo, &body, provider, now)
+            }
+        }
     }
 }

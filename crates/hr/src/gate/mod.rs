@@ -13,9 +13,13 @@ pub mod caller;
 pub mod clock;
 pub mod converse;
 pub mod endpoint;
+pub mod held;
 pub mod intake;
+pub mod journey;
 pub mod lane;
 pub mod lifecycle;
+pub mod losses;
+pub mod memory;
 pub mod models;
 pub mod paths;
 pub mod question;
@@ -23,11 +27,13 @@ pub mod receipt;
 pub mod reply;
 pub mod routes;
 pub mod server;
+pub mod shelf;
 pub mod status;
 pub mod verdict;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use hr_core::catalog::Catalog;
@@ -47,6 +53,7 @@ use crate::watch::metrics::Metrics;
 use caller::{Callers, Doors};
 use clock::{Chance, Clock};
 pub use lifecycle::{RunOptions, run};
+use memory::Memory;
 
 /// What the gateway runs by, as the files and the environment say it.
 pub struct Configuration {
@@ -232,6 +239,10 @@ pub struct Gate {
     pub metrics: Metrics,
     /// The accounts that sign, with their tokens as they are now.
     pub accounts: Arc<Accounts>,
+    /// What must be known of earlier replies.
+    pub memory: Memory,
+    /// Whether what still streams has to end now.
+    closing: AtomicBool,
     /// Names this instance in the hop header, so that it knows its own calls when they come back.
     pub instance: String,
 }
@@ -255,6 +266,8 @@ impl Gate {
             chance,
             metrics: Metrics::new(),
             accounts,
+            memory: Memory::new(),
+            closing: AtomicBool::new(false),
             instance,
         }))
     }
@@ -282,6 +295,17 @@ impl Gate {
     #[must_use]
     pub fn live(&self) -> Arc<Live> {
         self.live.load_full()
+    }
+
+    /// Ends what still streams, with an error. Each stream learns of it when it is polled next.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what still streams has to end now.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// The routing state, for one plan or settlement.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hr_core::pool::{Member, Pool, PoolModel};
 use hr_core::route::{self, Ask, Candidate, Profile, Roster, Target, Work};
-use hr_wire::dialect::{Echo, Outgoing, Prepared, upstream_half};
+use hr_wire::dialect::{Decoded, Echo, Encoded, Outgoing, Prepared, upstream_half};
 use hr_wire::envelope::Envelope;
 use hr_wire::facts::ChatFacts;
+use hr_wire::hub::{Fingerprint, Loss};
 use hr_wire::openai_chat::{self, EmbedFacts};
 use http::HeaderMap;
 
@@ -19,6 +20,8 @@ use super::verdict::unknown_model;
 
 /// The preference of the caller.
 const PROFILE: &str = "x-hermes-profile";
+/// `1`: rather a refusal than an answer to anything less than was asked.
+const STRICT: &str = "x-hermes-strict";
 
 /// A request as it came, and what was found in it.
 pub struct Question {
@@ -41,6 +44,14 @@ pub struct Circumstances {
     pub nonce: u64,
     /// Seconds since the epoch.
     pub now: u64,
+}
+
+/// A request as one candidate gets it.
+pub struct Letter {
+    /// Its body, and the headers that the body makes necessary.
+    pub prepared: Prepared,
+    /// How the answer is read.
+    pub lane: Lane,
 }
 
 impl Question {
@@ -74,11 +85,6 @@ impl Question {
         Ok(Self { endpoint, envelope, facts, echo: Arc::new(echo) })
     }
 
-    /// Where it was asked.
-    pub fn endpoint(&self) -> Endpoint {
-        self.endpoint
-    }
-
     /// What routing may look at.
     ///
     /// # Errors
@@ -102,6 +108,7 @@ impl Question {
                     effort: facts.effort,
                     stream: facts.stream,
                     dialect: self.endpoint.client().native(),
+                    strict: headers.get(STRICT).is_some_and(|value| value == "1"),
                     params: facts.params.clone(),
                     ..Ask::default()
                 })
@@ -134,35 +141,87 @@ impl Question {
         matches!(&self.facts, Facts::Chat(facts) if facts.stream)
     }
 
-    /// The body for a candidate: the caller's bytes with only the edits that this candidate needs.
-    pub fn body(&self, roster: &Roster, candidate: Candidate) -> Prepared {
-        let (member, model) = (roster.member(candidate), roster.model_id(candidate));
+    /// The opaque things in the conversation that only their issuer may get.
+    pub fn opaque(&self) -> &[Fingerprint] {
         match &self.facts {
-            Facts::Embed(_) => {
-                let quirks = &member.provider.quirks;
-                let body = openai_chat::prepare_embeddings(&self.envelope, model, quirks);
-                Prepared { body, headers: Vec::new(), asked_for_usage: false, losses: Vec::new() }
-            }
-            Facts::Chat(facts) => {
-                let outgoing = outgoing(facts, roster, candidate);
-                upstream_half(member.provider.dialect).prepare(&self.envelope, &outgoing)
-            }
+            Facts::Chat(facts) => &facts.opaque,
+            Facts::Embed(_) => &[],
         }
     }
 
-    /// How the answer of a candidate is read.
-    pub fn lane(&self, member: &Member, prepared: &Prepared) -> Lane {
-        Lane {
-            upstream: upstream_half(member.provider.dialect),
+    /// Whether a member speaks what the caller speaks.
+    pub fn is_native(&self, member: &Member) -> bool {
+        self.endpoint.work() == Work::Embed
+            || self.endpoint.client().native() == Some(member.provider.dialect)
+    }
+
+    /// The request in the hub's form, for those who speak something else.
+    ///
+    /// # Errors
+    /// What cannot be brought over and must not be left out, as the caller's mistake.
+    pub fn decode(&self) -> Result<Decoded, Refusal> {
+        Ok(self.endpoint.client().decode(&self.envelope)?)
+    }
+
+    /// What a translation for this candidate loses, but for its provider's own deviations.
+    pub fn losses(&self, decoded: &Decoded, roster: &Roster, candidate: Candidate) -> Vec<Loss> {
+        let Facts::Chat(facts) = &self.facts else { return Vec::new() };
+        let upstream = upstream_half(roster.provider(candidate).dialect);
+        let encoded = upstream.encode(&decoded.request, &outgoing(facts, roster, candidate, &[]));
+        decoded.losses.iter().cloned().chain(encoded.losses).collect()
+    }
+
+    /// The request for a candidate: the caller's bytes with only the edits that it needs; or, for one who speaks
+    /// something else, written anew from the hub's form. Opaque things that are `foreign` to it stay out.
+    ///
+    /// # Errors
+    /// When what was written is no request, which is a defect.
+    pub fn letter(
+        &self,
+        roster: &Roster,
+        candidate: Candidate,
+        decoded: Option<&Decoded>,
+        foreign: &[Fingerprint],
+    ) -> Result<Letter, Refusal> {
+        let member = roster.member(candidate);
+        let upstream = upstream_half(member.provider.dialect);
+        let (prepared, names) = match (&self.facts, decoded) {
+            (Facts::Embed(_), _) => {
+                let (model, quirks) = (roster.model_id(candidate), &member.provider.quirks);
+                let body = openai_chat::prepare_embeddings(&self.envelope, model, quirks);
+                let headers = Vec::new();
+                (Prepared { body, headers, asked_for_usage: false, losses: Vec::new() }, None)
+            }
+            (Facts::Chat(facts), None) => {
+                (upstream.prepare(&self.envelope, &outgoing(facts, roster, candidate, foreign)), None)
+            }
+            (Facts::Chat(facts), Some(decoded)) => {
+                let outgoing = outgoing(facts, roster, candidate, foreign);
+                let Encoded { body, losses, names } = upstream.encode(&decoded.request, &outgoing);
+                let mut prepared = upstream.prepare(&Envelope::read(body)?, &outgoing);
+                prepared.losses.splice(0..0, decoded.losses.iter().cloned().chain(losses));
+                (prepared, Some(names))
+            }
+        };
+        let lane = Lane {
+            client: self.endpoint.client(),
+            upstream,
+            names,
             echo: Arc::clone(&self.echo),
             hide_usage: prepared.asked_for_usage && !self.wants_usage(),
             keep: matches!(&self.facts, Facts::Chat(facts) if facts.keep),
-        }
+        };
+        Ok(Letter { prepared, lane })
     }
 }
 
 /// What an attempt at this candidate sends where.
-fn outgoing<'a>(facts: &ChatFacts, roster: &'a Roster, candidate: Candidate) -> Outgoing<'a> {
+fn outgoing<'a>(
+    facts: &ChatFacts,
+    roster: &'a Roster,
+    candidate: Candidate,
+    foreign: &'a [Fingerprint],
+) -> Outgoing<'a> {
     let member = roster.member(candidate);
     let known = member.models.get(candidate.model);
     Outgoing {
@@ -174,6 +233,7 @@ fn outgoing<'a>(facts: &ChatFacts, roster: &'a Roster, candidate: Candidate) -> 
             Some(true) => roster.pool.rules.reasoning_reserve,
             _ => 0,
         },
+        foreign,
         ..Outgoing::new(roster.model_id(candidate), &member.provider.quirks)
     }
 }

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use hr_core::catalog::Provider;
 use hr_core::failure::Failure;
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
+use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
+use hr_wire::hub::Fingerprint;
+use hr_wire::lane::Keepsake;
 
+use super::caller::CallerId;
 use super::{Gate, Live};
 use crate::watch::events;
 
 /// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
 /// that says nothing about the candidate.
 pub struct Receipt {
-    gate: Arc<Gate>,
+    /// The gateway.
+    pub gate: Arc<Gate>,
     /// The snapshot that the request began with.
     pub live: Arc<Live>,
     /// Who is called.
@@ -48,12 +53,27 @@ impl Receipt {
         &self.live.roster.pool.members[self.candidate.member].provider
     }
 
+    /// The key that is called with.
+    #[must_use]
+    pub fn key(&self) -> &KeyId {
+        &self.live.roster.pool.members[self.candidate.member].keys[self.candidate.key].id
+    }
+
     /// Notes that a stream has begun to answer well: enough for a provider that was on trial, however long
     /// the stream may be.
     pub fn answers(&mut self) {
         let Some(ticket) = &self.ticket else { return };
         let effects = self.gate.router().answered(self.gate.clock.now(), ticket);
         self.tell(&effects);
+    }
+
+    /// Keeps what must be known of the answer when the conversation goes on.
+    pub fn remember(&self, caller: CallerId, issued: &[Fingerprint], keepsake: Option<Keepsake>) {
+        let (memory, now) = (&self.gate.memory, self.now());
+        memory.issued(now, self.key(), issued);
+        if let Some(keepsake) = keepsake {
+            memory.keep(now, caller, keepsake);
+        }
     }
 
     /// Settles an answer that was good to its end.
@@ -65,7 +85,7 @@ impl Receipt {
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, failure: Failure) -> Next {
-        events::attempt_failed(self.provider(), &failure);
+        events::attempt_failed(&self.provider().id, &failure);
         self.settle(Outcome::Failure(failure))
     }
 

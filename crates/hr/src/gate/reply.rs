@@ -16,10 +16,13 @@ use hr_wire::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::{self, Opening};
+use super::caller::CallerId;
 use super::receipt::Receipt;
 use crate::upstream::body::UpstreamBody;
 use crate::watch::events::{Ended, RequestLine};
 
+/// The longest time in which a caller hears nothing.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a provider may keep its connection open after the end mark. Nothing is expected then but the end,
 /// without which the connection could not be used again.
 const AFTER_DONE: Duration = Duration::from_millis(250);
@@ -32,27 +35,50 @@ pub struct Stream {
     /// Reused for each chunk.
     out: Vec<Bytes>,
     receipt: Option<Receipt>,
-    idle: Duration,
-    /// Runs only while the provider is waited for, not while the caller is.
-    silence: Pin<Box<Sleep>>,
-    waiting: bool,
+    caller: CallerId,
     line: RequestLine,
+    pause: Pause,
+}
+
+/// A provider is silent: how long it may be, and when the caller hears a sign of life. What the caller hears
+/// from us changes nothing about the provider's time.
+struct Pause {
+    /// How long the provider may be silent.
+    idle: Duration,
+    /// How long the caller may hear nothing.
+    interval: Duration,
+    /// Runs only while the provider is waited for, not while the caller is.
+    timer: Pin<Box<Sleep>>,
+    /// When the provider's time is up; `None` while it is not waited for.
+    until: Option<Instant>,
+    /// When the caller must hear something.
+    sign: Instant,
+    /// Whether the caller heard something since the provider was last waited for.
+    heard: bool,
 }
 
 impl Stream {
-    /// Forwards this stream; the provider may be silent for `idle` at most.
+    /// Forwards this stream.
     #[must_use]
-    pub fn new(opening: Box<Opening>, receipt: Receipt, idle: Duration, line: RequestLine) -> Self {
+    pub fn new(opening: Opening, receipt: Receipt, caller: CallerId, line: RequestLine) -> Self {
+        let timeouts = &receipt.live.settings.timeouts;
+        let (idle, interval) = (timeouts.stream_idle, timeouts.hold.min(KEEP_ALIVE));
         Self {
             ready: opening.ready,
             rest: opening.rest,
             watch: opening.watch,
             out: Vec::new(),
             receipt: Some(receipt),
-            idle,
-            silence: Box::pin(tokio::time::sleep(idle)),
-            waiting: false,
+            caller,
             line,
+            pause: Pause {
+                idle,
+                interval,
+                timer: Box::pin(tokio::time::sleep(idle)),
+                until: None,
+                sign: Instant::now() + interval,
+                heard: true,
+            },
         }
     }
 
@@ -60,6 +86,7 @@ impl Stream {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                self.pause.heard = true;
                 return Poll::Ready(Some(bytes));
             }
             let Some(rest) = &mut self.rest else {
@@ -68,13 +95,16 @@ impl Stream {
             };
             let chunk = match rest.poll_chunk(context) {
                 Poll::Ready(chunk) => chunk,
+                Poll::Pending if self.is_closing() => {
+                    self.stop();
+                    continue;
+                }
                 Poll::Pending => {
-                    ready!(self.poll_silence(context));
-                    self.fell_silent();
+                    ready!(self.poll_pause(context));
                     continue;
                 }
             };
-            self.waiting = false;
+            self.pause.until = None;
             match chunk {
                 Some(Ok(bytes)) => match self.watch.push(bytes, &mut self.out) {
                     Ok(()) => self.ready.extend(self.out.drain(..)),
@@ -87,14 +117,40 @@ impl Stream {
         }
     }
 
-    /// Ready when the provider was silent for too long.
-    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.waiting {
-            self.waiting = true;
-            let patience = if self.watch.is_done() { self.idle.min(AFTER_DONE) } else { self.idle };
-            self.silence.as_mut().reset(Instant::now() + patience);
+    /// Ready when the provider was silent for too long, or the caller has heard nothing for too long.
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let finished = self.watch.is_finished();
+        let pause = &mut self.pause;
+        let until = match pause.until {
+            Some(until) => until,
+            None => {
+                let now = Instant::now();
+                let patience = if self.watch.is_done() { pause.idle.min(AFTER_DONE) } else { pause.idle };
+                if std::mem::take(&mut pause.heard) {
+                    pause.sign = now + pause.interval;
+                }
+                let until = now + patience;
+                pause.until = Some(until);
+                pause.timer.as_mut().reset(if finished { until } else { until.min(pause.sign) });
+                until
+            }
+        };
+        ready!(pause.timer.as_mut().poll(context));
+        let now = Instant::now();
+        if now >= until {
+            self.fell_silent();
+        } else {
+            pause.sign = now + pause.interval;
+            pause.timer.as_mut().reset(if finished { until } else { until.min(pause.sign) });
+            if !finished {
+                self.ready.push_back(self.watch.keep_alive());
+            }
         }
-        self.silence.as_mut().poll(context)
+        Poll::Ready(())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.gate.is_closing())
     }
 
     /// Silence after a finish reason is an end like any other; before it, the answer is not whole.
@@ -117,26 +173,46 @@ impl Stream {
         }
     }
 
-    /// Ends the stream with an error that the caller's client understands; never as a shortened success.
+    /// Ends the stream because the provider broke off.
     fn cut(&mut self, failure: Failure) {
-        self.rest = None;
-        // What was good before the cut still goes out.
-        self.ready.extend(self.out.drain(..));
-        self.ready.push_back(self.watch.fail(&Refusal {
+        let status = match failure.kind {
+            FailureKind::Timeout => 504,
+            FailureKind::Overloaded => 529,
+            FailureKind::RateLimited | FailureKind::QuotaSpent => 429,
+            _ => 502,
+        };
+        self.break_off(&Refusal {
             kind: Some("upstream_error"),
             code: Some("upstream_cut"),
-            ..Refusal::new(502, "the provider broke off in the middle of the answer; ask again")
-        }));
+            ..Refusal::new(status, "the provider broke off in the middle of the answer; ask again")
+        });
         self.line.end(200, Ended::Cut(failure.kind));
         if let Some(receipt) = self.receipt.take() {
             receipt.fail(failure);
         }
     }
 
+    /// Ends the stream because the router stops. That is no fault of the provider.
+    fn stop(&mut self) {
+        let words = "the router stops in the middle of the answer; ask again";
+        self.break_off(&Refusal::new(503, words).code("router_stopped"));
+        self.line.end(200, Ended::Stopped);
+        self.receipt = None;
+    }
+
+    /// Ends the stream with an error that the caller's client understands; never as a shortened success.
+    fn break_off(&mut self, refusal: &Refusal<'_>) {
+        self.rest = None;
+        // What was good before the cut still goes out.
+        self.ready.extend(self.out.drain(..));
+        self.ready.push_back(self.watch.fail(refusal));
+    }
+
     fn ended_well(&mut self) {
         if let Some(receipt) = self.receipt.take() {
             self.line.withheld(self.watch.withheld());
             self.line.end(200, Ended::Well);
+            receipt.remember(self.caller, &self.watch.issued(), self.watch.keepsake());
             receipt.succeed(self.watch.usage());
         }
     }

@@ -2,9 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use hr_core::catalog::Dialect;
 use http::header::{HeaderName, HeaderValue};
@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer, Refusal};
+use super::caller::CallerId;
 use super::converse::{Visit, converse};
 use super::paths::{self, Page};
 use super::{Gate, Live, intake, models, status};
@@ -33,11 +34,7 @@ pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
     let mut answer = match unless_it_panics(dispatch(&gate, &id, request)).await {
         Some(Ok(answer)) => answer,
         Some(Err(refusal)) => refusal.answer(client),
-        None => {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect of the router; its log names the place")
-                .code("internal_error")
-                .answer(client)
-        }
+        None => defect().answer(client),
     };
     gate.metrics.answered(answer.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -53,19 +50,33 @@ pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
 /// is changed under locks within which nothing can panic halfway.
 async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+    poll_fn(|context| poll_unless_it_panics(future.as_mut(), context)).await
+}
+
+/// The same for who polls by hand.
+pub fn poll_unless_it_panics<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    context: &mut Context<'_>,
+) -> Poll<Option<F::Output>> {
+    match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),
-    })
-    .await
+    }
+}
+
+/// The words for a panic.
+#[must_use]
+pub fn defect() -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "a defect of the router; its log names the place")
+        .code("internal_error")
 }
 
 async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let live = gate.live();
     let (head, body) = request.into_parts();
     let checked = check(gate, &live, &head);
-    let page = match checked {
-        Ok(page) => page,
+    let (page, caller) = match checked {
+        Ok(found) => found,
         Err(refusal) => {
             intake::linger(body);
             return Err(refusal);
@@ -84,14 +95,19 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Model(id) => models::one(gate, &live, id),
         Page::Status => Ok(status::status(gate, &live)),
         Page::Ask(endpoint) => {
-            let gate = Arc::clone(gate);
-            converse(Visit { gate, live, id: id.to_owned(), endpoint, headers: head.headers }, body).await
+            let caller = caller.ok_or_else(unknown_caller)?;
+            let (gate, id) = (Arc::clone(gate), id.to_owned());
+            converse(Visit { gate, live, id, caller, endpoint, headers: head.headers }, body).await
         }
     }
 }
 
-/// What must hold before the body is read.
-fn check<'a>(gate: &Gate, live: &Live, head: &'a http::request::Parts) -> Result<Page<'a>, Refusal> {
+/// What must hold before the body is read. Who calls is known of all who gave a key, also where none is needed.
+fn check<'a>(
+    gate: &Gate,
+    live: &Live,
+    head: &'a http::request::Parts,
+) -> Result<(Page<'a>, Option<CallerId>), Refusal> {
     if !live.doors.open_to(&head.headers, head.uri.authority().map(http::uri::Authority::as_str)) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
@@ -105,12 +121,9 @@ fn check<'a>(gate: &Gate, live: &Live, head: &'a http::request::Parts) -> Result
         Some(Page::Metrics) => !live.settings.metrics_require_auth,
         _ => false,
     };
-    if !open && live.callers.admit(&head.headers).is_none() {
-        return Err(Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "no valid access key was given; send one of PROXY_API_KEYS as `Authorization: Bearer KEY`",
-        )
-        .code("invalid_api_key"));
+    let caller = live.callers.admit(&head.headers);
+    if !open && caller.is_none() {
+        return Err(unknown_caller());
     }
     let Some(page) = found else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such endpoint; the API is under /v1")
@@ -126,7 +139,15 @@ fn check<'a>(gate: &Gate, live: &Live, head: &'a http::request::Parts) -> Result
         .allow(page.allow()));
     }
     refuse_circles(gate, &head.headers)?;
-    Ok(page)
+    Ok((page, caller))
+}
+
+fn unknown_caller() -> Refusal {
+    Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "no valid access key was given; send one of PROXY_API_KEYS as `Authorization: Bearer KEY` or `x-api-key`",
+    )
+    .code("invalid_api_key")
 }
 
 /// Refuses a request that has passed this router before.

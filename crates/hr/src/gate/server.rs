@@ -27,6 +27,8 @@ const MAX_HEAD_BYTES: usize = 256 * 1024;
 /// How long an open connection may still bring a request after the stop: one that was on its way already would
 /// otherwise meet a closed door.
 const LAST_REQUEST: Duration = Duration::from_millis(250);
+/// How long callers may take to read the error in which their streams end with the router.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// The pause after the system refused a connection for want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,7 +45,7 @@ pub async fn serve(
     listener.set_nonblocking(true).context("the listener cannot be used")?;
     let listener = TcpListener::from_std(listener).context("the listener cannot be used")?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
-    let (drain, draining) = watch::channel(false);
+    let (drain, draining) = watch::channel(Drain::Serving);
     tokio::pin!(stop);
     loop {
         let accept = async {
@@ -71,26 +73,43 @@ pub async fn serve(
     }
     drop(listener);
     // The receivers of the connections are the only ones; without any there is nobody to tell.
-    let _ = drain.send(true);
+    let _ = drain.send(Drain::Draining);
     let patience = gate.live().settings.timeouts.shutdown;
     // Every place is free when every connection has ended.
-    let all_ended = tokio::time::timeout(patience, places.acquire_many(MAX_CONNECTIONS)).await;
-    Ok(all_ended.is_ok())
+    let all_ended = tokio::time::timeout(patience, places.acquire_many(MAX_CONNECTIONS)).await.is_ok();
+    if !all_ended {
+        gate.close();
+        let _ = drain.send(Drain::Closing);
+        // Whoever does not take its last words by then loses its connection.
+        let _ = tokio::time::timeout(LAST_WORDS, places.acquire_many(MAX_CONNECTIONS)).await;
+    }
+    Ok(all_ended)
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Drain {
+    /// It has not.
+    Serving,
+    /// Nobody new is let in, and requests in flight go on.
+    Draining,
+    /// What still streams ends with an error.
+    Closing,
 }
 
 /// Serves one connection until its caller closes it, or until the router stops and it is idle.
-async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::Receiver<bool>) {
+async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::Receiver<Drain>) {
     // Events are small and wanted at once; Nagle would hold them back.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(cause = %error, "TCP_NODELAY could not be set");
     }
-    let last = draining.clone();
+    let (last, mut closing) = (draining.clone(), draining.clone());
     let service = service_fn(move |request| {
         let (gate, last) = (Arc::clone(&gate), last.clone());
         async move {
             // Boxed: the room that a request needs until it is answered is given back while it streams.
             let mut answer = Box::pin(routes::answer(gate, request)).await;
-            if *last.borrow() {
+            if *last.borrow() >= Drain::Draining {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
@@ -105,14 +124,21 @@ async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::
     );
     let stopped = async {
         // An error means that the server is gone, which is a stop, too.
-        let _ = draining.wait_for(|draining| *draining).await;
+        let _ = draining.wait_for(|drain| *drain >= Drain::Draining).await;
         tokio::time::sleep(LAST_REQUEST).await;
     };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let last_words = async {
+                let _ = closing.wait_for(|drain| *drain == Drain::Closing).await;
+            };
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                // Polled anew, the connection asks its stream, which then knows.
+                () = last_words => connection.await,
+            }
         }
     };
     // A caller that breaks its connection is no news; its request says so itself.

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use hr_core::catalog::Provider;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Effect;
 use tracing::{debug, info, warn};
@@ -22,16 +21,15 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// An attempt failed. The provider's own words stay out: they may quote the request. What came without a
-/// status are our own words, or the transport's; a hint is the catalogue's.
-pub fn attempt_failed(provider: &Provider, failure: &Failure) {
+/// status are our own words, or the transport's.
+pub fn attempt_failed(provider: &str, failure: &Failure) {
     let cause = if failure.status.is_none() { failure.message.as_str() } else { "" };
     info!(
-        provider = provider.id,
+        provider,
         kind = failure.kind.code(),
         status = failure.status,
         retry_after_ms = failure.retry_after.map(|wait| wait.as_millis() as u64),
         cause,
-        hint = provider.hint(failure.kind),
         "an attempt failed"
     );
 }
@@ -69,6 +67,8 @@ pub enum Ended {
     Well,
     /// In the middle of the stream.
     Cut(FailureKind),
+    /// The router stopped before the end.
+    Stopped,
     /// The caller left before the end.
     CallerLeft,
 }
@@ -86,6 +86,7 @@ pub struct RequestLine {
     /// Calls made for it.
     pub attempts: u32,
     began: Instant,
+    lost: Option<String>,
     withheld: u64,
     ended: bool,
 }
@@ -101,9 +102,15 @@ impl RequestLine {
             model: None,
             attempts: 0,
             began: Instant::now(),
+            lost: None,
             withheld: 0,
             ended: false,
         }
+    }
+
+    /// Notes the names of what the provider that answered did not get.
+    pub fn lost(&mut self, names: Option<&str>) {
+        self.lost = names.map(str::to_owned);
     }
 
     /// Notes how many events of the stream could not be read and were left out.
@@ -119,6 +126,7 @@ impl RequestLine {
         let how = match ended {
             Ended::Well => "well",
             Ended::Cut(kind) => kind.code(),
+            Ended::Stopped => "stopped",
             Ended::CallerLeft => "caller_left",
         };
         info!(
@@ -129,6 +137,7 @@ impl RequestLine {
             provider = self.provider,
             model = self.model,
             attempts = self.attempts,
+            lost = self.lost,
             withheld = (self.withheld > 0).then_some(self.withheld),
             took_ms = self.began.elapsed().as_millis() as u64,
             "request"

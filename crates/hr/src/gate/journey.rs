@@ -1,0 +1,406 @@
+//! One request on its way through the candidates: what it has spent, tried and learned so far.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hr_core::failure::{Failure, FailureKind, Scope};
+use hr_core::pool::Member;
+use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Ticket, Tried, Verdict};
+use hr_core::secret::KeyId;
+use hr_core::settings::FirstByte;
+use hr_core::time::Millis;
+use hr_wire::dialect::Decoded;
+use hr_wire::hub::{Fingerprint, Loss};
+use hr_wire::lane::Translation;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+
+use super::answer::{self, Answer, AnswerBody, Refusal};
+use super::attempt::Started;
+use super::caller::CallerId;
+use super::converse::Visit;
+use super::question::{Letter, Question};
+use super::receipt::Receipt;
+use super::reply::Stream;
+use super::{Gate, Live, losses, verdict};
+use crate::watch::events::{Ended, RequestLine};
+
+/// The provider that answered.
+const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
+/// The model that answered.
+const MODEL: HeaderName = HeaderName::from_static("x-hermes-model");
+/// What the caller sent and the provider that answered did not get, by name.
+const LOSS: HeaderName = HeaderName::from_static("x-hermes-loss");
+/// How many calls were made for the answer.
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
+
+/// Calls that one request may spend on candidates that are known to be failing, or that have failed it. Large
+/// enough that where six calls of ten fail, hardly one request of ten thousand runs out of it.
+const KNOWN_BAD_BUDGET: u32 = 16;
+
+/// How often candidates that have failed a request for a passing reason are asked again.
+const REPEATS: u32 = 2;
+/// The wait before candidates that have failed a request are asked again; half of it is left to chance.
+const REPEAT_WAIT: Duration = Duration::from_millis(200);
+
+/// How often a request waits for somebody's rest to end when nobody else is left.
+const RESTS: u32 = 3;
+/// The longest rest that is waited for; of a longer one the caller is told.
+const SHORT_REST: Duration = Duration::from_secs(2);
+
+/// Who may be called now.
+pub enum Admission {
+    /// This one; nothing was sent yet.
+    Call(Box<(Choice, Ticket)>),
+    /// It speaks something else, and what a translation loses is not known yet.
+    AfterDecoding,
+    /// Nobody.
+    Nobody,
+}
+
+/// One request on its way.
+pub struct Journey<'a> {
+    gate: &'a Arc<Gate>,
+    live: &'a Arc<Live>,
+    caller: CallerId,
+    question: &'a Question,
+    /// The request in the hub's form, once somebody needs it.
+    decoded: Option<Decoded>,
+    /// Why it has no form in the hub.
+    undecodable: Option<Refusal>,
+    /// Who issued the opaque things in the conversation, as far as that is known.
+    issued: Vec<(Fingerprint, Option<Arc<KeyId>>)>,
+    /// The live one, but that a pinned model nobody listed is in it.
+    roster: &'a Roster,
+    deadline: Millis,
+    tried: Tried,
+    /// What would get lost on the way to those who are passed over for it.
+    lost: Vec<Loss>,
+    known_bad: u32,
+    repeats: u32,
+    rests: u32,
+    /// The model that was called last. The line names it only where no caller made it up.
+    model: Option<String>,
+    line: RequestLine,
+}
+
+impl<'a> Journey<'a> {
+    /// A journey that begins.
+    #[must_use]
+    pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Roster, deadline: Millis) -> Self {
+        Self {
+            gate: &visit.gate,
+            live: &visit.live,
+            caller: visit.caller,
+            question,
+            decoded: None,
+            undecodable: None,
+            issued: Vec::new(),
+            roster,
+            deadline,
+            tried: Tried::default(),
+            lost: Vec::new(),
+            known_bad: 0,
+            repeats: 0,
+            rests: 0,
+            model: None,
+            line: RequestLine::new(visit.id.clone(), visit.endpoint.name()),
+        }
+    }
+
+    /// Finds out who issued the opaque things that the caller sent along.
+    pub fn look_up_issuers(&mut self, ask: &mut Ask) {
+        self.add_issuers(self.question.opaque(), ask);
+    }
+
+    fn add_issuers(&mut self, things: &[Fingerprint], ask: &mut Ask) {
+        let found = self.gate.memory.issuers(self.gate.clock.now(), things);
+        for issuer in found.iter().filter_map(|(_, issuer)| issuer.as_deref()) {
+            // The latest stands last.
+            ask.issuers.retain(|known| known != issuer);
+            ask.issuers.push(issuer.clone());
+        }
+        self.issued.extend(found);
+    }
+
+    /// A plan, and its first choice that a budget remains for, admitted. Both under one lock: what others
+    /// learn in between would leave a plan that nothing can be begun of.
+    pub fn admit(&self, ask: &Ask) -> (Plan, Admission) {
+        let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
+        let mut router = self.gate.router();
+        let plan = router.plan(now, self.roster, ask, &self.tried, draw);
+        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
+            return (plan, Admission::Nobody);
+        }
+        let mut admission = Admission::Nobody;
+        for choice in &plan.choices {
+            if choice.known_bad && self.known_bad >= KNOWN_BAD_BUDGET {
+                continue;
+            }
+            if self.decoded.is_none() && !self.question.is_native(self.roster.member(choice.candidate)) {
+                admission = Admission::AfterDecoding;
+                break;
+            }
+            if let Ok(ticket) = router.begin(now, self.roster, choice) {
+                admission = Admission::Call(Box::new((choice.clone(), ticket)));
+                break;
+            }
+        }
+        (plan, admission)
+    }
+
+    /// Brings the request into the hub's form and tells the plan what translations lose. Where it has none, those
+    /// who need one are passed over.
+    pub fn decode(&mut self, ask: &mut Ask) {
+        let mut decoded = match self.question.decode() {
+            Ok(decoded) => decoded,
+            Err(refusal) => {
+                self.undecodable = Some(refusal);
+                let mut failure = Failure::new(FailureKind::Unsupported, "the request cannot be translated");
+                failure.scope = Some(Scope::Provider);
+                for member in 0..self.roster.pool.members.len() {
+                    if !self.question.is_native(&self.roster.pool.members[member]) {
+                        self.tried.note(self.roster, Candidate { member, model: 0, key: 0 }, &failure);
+                    }
+                }
+                return;
+            }
+        };
+        let now = self.gate.clock.now();
+        let recalled = self.gate.memory.recall(now, self.caller, &mut decoded.request);
+        self.add_issuers(&recalled, ask);
+        if losses::matter(&self.roster.pool, ask) {
+            self.lost = losses::count(self.question, &decoded, self.roster, ask);
+        }
+        self.decoded = Some(decoded);
+    }
+
+    /// The request for this candidate.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn letter(&self, candidate: Candidate) -> Result<Letter, Refusal> {
+        let native = self.question.is_native(self.roster.member(candidate));
+        let decoded = self.decoded.as_ref().filter(|_| !native);
+        self.question.letter(self.roster, candidate, decoded, &self.foreign_to(candidate))
+    }
+
+    /// The opaque things that somebody else issued; also those of an unknown issuer, where several could be it.
+    fn foreign_to(&self, candidate: Candidate) -> Vec<Fingerprint> {
+        if self.issued.is_empty() {
+            return Vec::new();
+        }
+        let member = self.roster.member(candidate);
+        let dialect = member.provider.dialect;
+        let likes = |other: &&Member| other.provider.dialect == dialect && other.off.is_none();
+        let keys: usize = self.roster.pool.members.iter().filter(likes).map(|member| member.keys.len()).sum();
+        let key = &member.keys[candidate.key].id;
+        let is_foreign = |issuer: &Option<Arc<KeyId>>| match issuer {
+            Some(issuer) => **issuer != *key,
+            None => keys > 1,
+        };
+        self.issued.iter().filter(|(_, issuer)| is_foreign(issuer)).map(|(thing, _)| *thing).collect()
+    }
+
+    /// Passes a candidate over for what it would not get. Nothing was sent to it.
+    pub fn would_lose(&mut self, candidate: Candidate, losses: Vec<Loss>) {
+        let failure = Failure::new(FailureKind::Unsupported, "something would be lost on the way");
+        self.tried.note(self.roster, candidate, &failure);
+        self.lost.extend(losses);
+    }
+
+    /// Notes that a call failed.
+    pub fn note(&mut self, candidate: Candidate, failure: &Failure) {
+        self.tried.note(self.roster, candidate, failure);
+    }
+
+    /// Notes whom is called now.
+    pub fn calls(&mut self, choice: &Choice) {
+        self.line.attempts += 1;
+        self.known_bad += u32::from(choice.known_bad);
+        let model = self.roster.model_id(choice.candidate);
+        self.model = Some(model.to_owned());
+        self.line.model = self.live.lists(model).then(|| model.to_owned());
+        self.line.provider = Some(self.roster.provider(choice.candidate).id.clone());
+    }
+
+    /// How long this candidate may take until something good comes.
+    pub fn wait(&self, plan: &Plan, ask: &Ask, member: &Member) -> Duration {
+        let others = !is_alone(plan);
+        let own = member.provider.first_byte_timeout;
+        let wait = match self.live.settings.timeouts.first_byte {
+            Some(set) => set,
+            None if member.provider.local => own.unwrap_or(FirstByte::LOCAL),
+            None if !ask.stream => own.map_or(FirstByte::WHOLE, |own| own.max(FirstByte::WHOLE)),
+            None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
+            None if others => FirstByte::OTHERS_REMAIN,
+            None => own.map_or(FirstByte::LAST, |own| own.max(FirstByte::LAST)),
+        };
+        wait.min(self.gate.clock.now().until(self.deadline))
+    }
+
+    /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
+    pub async fn may_repeat(&mut self, plan: &Plan, ask: &Ask) -> bool {
+        // With a choice left, it was a budget or the time that ended the tries.
+        if self.repeats >= REPEATS || !plan.choices.is_empty() || !self.tried.forgive_passing() {
+            return false;
+        }
+        let now = self.gate.clock.now();
+        if self.gate.router().plan(now, self.roster, ask, &self.tried, 0).choices.is_empty() {
+            // Whoever was forgiven rests.
+            return false;
+        }
+        self.repeats += 1;
+        self.pause(Duration::ZERO).await
+    }
+
+    /// Whether somebody's short rest ends while the request waits for it.
+    pub async fn may_rest(&mut self, plan: &Plan) -> bool {
+        let now = self.gate.clock.now();
+        let rest = plan.earliest().map(|at| now.until(at)).filter(|rest| *rest <= SHORT_REST);
+        let Some(rest) = rest.filter(|_| self.rests < RESTS && plan.choices.is_empty()) else { return false };
+        self.rests += 1;
+        // Those who failed have had a long pause then.
+        self.tried.forgive_passing();
+        self.repeats = 0;
+        self.pause(rest).await
+    }
+
+    /// Waits a little longer than that, so that not all who wait come back at once; false when the time or
+    /// the calls of the request are used up.
+    async fn pause(&self, least: Duration) -> bool {
+        let chance = (self.gate.chance.draw() % 1024) as u32;
+        let wait = least + REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
+        let spent = self.line.attempts >= self.live.settings.max_attempts;
+        if spent || self.gate.clock.now().after(wait) >= self.deadline {
+            return false;
+        }
+        tokio::time::sleep(wait).await;
+        true
+    }
+
+    /// The commit point: from here on no other candidate is tried.
+    pub fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
+        let (provider, model) = (self.line.provider.clone(), self.model.take());
+        let attempts = self.line.attempts;
+        let lost = losses::header(losses);
+        self.line.lost(lost.as_ref().and_then(|names| names.to_str().ok()));
+        let mut answer = match started {
+            Started::Whole(translation) => {
+                let Translation { body, whole, keepsake } = *translation;
+                receipt.remember(self.caller, &whole.opaque, keepsake);
+                receipt.succeed(whole.usage);
+                self.line.end(200, Ended::Well);
+                answer::whole(StatusCode::OK, "application/json", body)
+            }
+            Started::Stream(opening) => {
+                let stream = Stream::new(opening, receipt, self.caller, self.line);
+                answer::stream(AnswerBody::Stream(Box::new(stream)))
+            }
+        };
+        mark(answer.headers_mut(), attempts, provider.as_deref(), model.as_deref());
+        if let Some(names) = lost {
+            answer.headers_mut().insert(LOSS, names);
+        }
+        answer
+    }
+
+    /// What a provider told of a request that it refused, for the caller: in the provider's own words, without
+    /// anything of ours in them; and as they were written, where the caller speaks the same dialect.
+    pub fn told(&self, native: bool, answer: (StatusCode, Bytes), failure: &Failure) -> Refusal {
+        let (status, body) = answer;
+        let code = match failure.kind {
+            FailureKind::TooLarge => Some("context_length_exceeded"),
+            FailureKind::ContentRefused => Some("content_filter"),
+            _ => None,
+        };
+        let text = String::from_utf8_lossy(&body);
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        if native && is_json {
+            return Refusal::new(status, "").as_written(self.live.redact_json(&text));
+        }
+        let words = if is_json && !failure.message.is_empty() {
+            self.live.redact(&failure.message)
+        } else {
+            "the provider refused the request as malformed".to_owned()
+        };
+        let status = if code.is_some() { StatusCode::BAD_REQUEST } else { status };
+        let refusal = Refusal::new(status, words);
+        match code {
+            Some(code) => refusal.code(code),
+            None => refusal,
+        }
+    }
+
+    /// The caller's own mistake goes back as the provider told it.
+    pub fn give_back(mut self, told: Option<Refusal>) -> Refusal {
+        let mut back = told.unwrap_or_else(|| {
+            Refusal::new(StatusCode::BAD_REQUEST, "the provider refused the request as malformed")
+        });
+        self.line.end(back.status().as_u16(), Ended::Well);
+        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        back
+    }
+
+    /// A content filter left nothing of a 200 that could go back: the caller learns what its own request did.
+    pub fn withheld(mut self) -> Refusal {
+        let words = "the provider's content filter withheld the answer";
+        let mut back = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
+        self.line.end(back.status().as_u16(), Ended::Well);
+        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        back
+    }
+
+    /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
+    pub fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<Refusal>) -> Refusal {
+        let mut told = plan.verdict(&self.tried);
+        if let Verdict::Unservable { feature } = &mut told {
+            // The name may be a provider's word.
+            *feature = self.live.redact(feature);
+        }
+        if let (Verdict::TooLarge | Verdict::Unservable { .. }, Some(answer)) = (&told, last_answer) {
+            return self.give_back(Some(answer));
+        }
+        let off = verdict::switched_off(&self.roster.pool, &ask.target);
+        let mut refusal = match (told, self.undecodable.take(), off) {
+            (Verdict::Unservable { .. }, Some(undecodable), _) => undecodable,
+            (Verdict::Unservable { .. }, None, _) if ask.strict && self.names_losses(ask, plan) => {
+                losses::refusal(&self.lost)
+            }
+            (Verdict::NoProviders, _, Some(why)) => verdict::no_providers(&why),
+            (told, ..) => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
+        };
+        self.line.provider = None;
+        self.line.model = None;
+        self.line.end(refusal.status().as_u16(), Ended::Well);
+        mark(refusal.headers_mut(), self.line.attempts, None, None);
+        refusal
+    }
+
+    /// Collects what would get lost on the way to those who were passed over for it; whether there is any.
+    fn names_losses(&mut self, ask: &Ask, plan: &Plan) -> bool {
+        for exclusion in plan.exclusions.iter().filter(|exclusion| exclusion.gate == Reason::Loss) {
+            let drops = &self.roster.pool.members[exclusion.member].provider.quirks.drop;
+            let dropped = drops.iter().filter(|name| ask.params.contains(name));
+            self.lost.extend(dropped.map(|name| Loss::dropped(name)));
+        }
+        !self.lost.is_empty()
+    }
+}
+
+/// Whether hardly anybody else is left than the first choice.
+#[must_use]
+pub fn is_alone(plan: &Plan) -> bool {
+    plan.choices.iter().filter(|choice| !choice.known_bad).count() <= 1
+}
+
+fn mark(headers: &mut HeaderMap, attempts: u32, provider: Option<&str>, model: Option<&str>) {
+    headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+    for (name, value) in [(PROVIDER, provider), (MODEL, model)] {
+        // A model id that no header can hold is left out rather than mangled.
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+}

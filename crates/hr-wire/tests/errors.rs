@@ -685,7 +685,7 @@ fn headers_come_before_bodies() {
         (&[("retry-after", "1.5")], Some(1.5)),
         (&[("retry-after", "Mon, 07 Sep 2026 16:54:20 GMT")], Some(60.0)),
         (&[("retry-after", "-1")], Some(7.0)),
-        (&[("retry-after", "99999999999")], Some(86_400.0)),
+        (&[("retry-after", "99999999999")], Some(604_800.0)),
         (&[("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "370ms")], Some(0.37)),
     ];
     for (headers, wanted) in table {

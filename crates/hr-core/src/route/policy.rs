@@ -134,7 +134,8 @@ impl Rule {
                 ..Self::cool(Scope::KeyModel, minutes(1), minutes(15))
             },
             K::QuotaSpent => {
-                Self { stated_cap: hours(24), ..Self::cool(Scope::KeyModel, hours(1), hours(6)) }
+                // Plans count in weeks at the longest.
+                Self { stated_cap: hours(7 * 24), ..Self::cool(Scope::KeyModel, hours(1), hours(6)) }
             }
             K::Overloaded | K::ServerError | K::Network | K::Malformed | K::Empty | K::Cut => Self::passing(),
             // Once more would be one more full wait.
@@ -166,7 +167,7 @@ mod tests {
             (TooLarge, LearnCeiling, Model, 21_600, 21_600, 21_600, false, false, false),
             (Unsupported, LearnRefusal, Model, 86_400, 86_400, 86_400, false, false, false),
             (RateLimited, Cool, KeyModel, 60, 900, 3_600, false, true, false),
-            (QuotaSpent, Cool, KeyModel, 3_600, 21_600, 86_400, false, false, false),
+            (QuotaSpent, Cool, KeyModel, 3_600, 21_600, 604_800, false, false, false),
             (Overloaded, Suspect, KeyModel, 1, 30, 60, true, true, false),
             (ServerError, Suspect, KeyModel, 1, 30, 60, true, true, false),
             (Network, Suspect, KeyModel, 1, 30, 60, true, true, false),

@@ -1,5 +1,7 @@
 //! What an upstream error means: status, shape and wording become one [`Failure`].
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hr_core::catalog::ErrorRow;
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::time::Millis;
@@ -15,6 +17,9 @@ pub const MAX_ERROR_BODY: usize = 1024 * 1024;
 /// How much of the provider's words is kept for the log.
 const MAX_MESSAGE: usize = 2048;
 
+/// The header in which the body of an error comes, in base64, where something on the way replaced the body.
+const HIDDEN_BODY: &str = "x-error-json";
+
 /// Reads an error answer: the catalogue's rows first, then what all providers have in common.
 #[must_use]
 pub fn read_error<'h>(
@@ -24,7 +29,12 @@ pub fn read_error<'h>(
     rows: &[ErrorRow],
     now: Millis,
 ) -> Failure {
-    let complaint = Complaint::read(status, &body[..body.len().min(MAX_ERROR_BODY)]);
+    let mut complaint = Complaint::read(status, &body[..body.len().min(MAX_ERROR_BODY)]);
+    if complaint.shape != Shape::Json
+        && let Some(hidden) = headers(HIDDEN_BODY).and_then(|value| STANDARD.decode(value.trim()).ok())
+    {
+        complaint = Complaint::read(status, &hidden[..hidden.len().min(MAX_ERROR_BODY)]);
+    }
     let row = rows.iter().find(|row| complaint.meets(row));
     let verdict = match row {
         Some(row) => Verdict { kind: row.kind, scope: row.scope },

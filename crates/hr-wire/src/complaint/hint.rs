@@ -5,9 +5,10 @@ use std::time::Duration;
 use hr_core::time::Millis;
 use serde_json::Value;
 
-/// The longest wait that is believed. What lasts longer is asked again after this, so that a wrong hint
-/// never benches a key for good.
-pub const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest wait that is believed: the longest window that providers count in, a week. What lasts longer is
+/// asked again after this, so that a wrong hint never benches a key for good. The policy of routing may believe
+/// less, by what has happened.
+pub const LONGEST_HINT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How deep a body is searched for a hint.
 const SEARCH_DEPTH: usize = 8;
@@ -37,6 +38,7 @@ pub(crate) fn in_headers<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Mill
         .and_then(|value| wait(value / 1000.0))
         .or_else(|| header("retry-after").and_then(|value| instant_or_wait(value, now)))
         .or_else(|| empty_bucket(header, now))
+        .or_else(|| full_window(header, now))
         .map(bounded)
 }
 
@@ -84,6 +86,24 @@ fn empty_bucket<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Op
                 .is_some_and(|left| left <= 0.0)
         })
         .filter_map(|(_, reset)| header(&reset).and_then(|value| instant_or_wait(value, now)))
+        .max()
+}
+
+/// When the last of the windows that are used up is over. They come in a header family of their own: how much
+/// of each is used, in percent, and when it ends, which may be the empty string. Which of the two is the longer
+/// one differs by plan.
+fn full_window<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
+    const FULL: f64 = 100.0;
+    ["primary", "secondary"]
+        .iter()
+        .filter(|window| {
+            let used = header(&format!("x-codex-{window}-used-percent"));
+            used.and_then(|used| used.trim().parse::<f64>().ok()).is_some_and(|used| used >= FULL)
+        })
+        .filter_map(|window| {
+            let ends = ["reset-at", "reset-after-seconds"];
+            ends.iter().find_map(|end| instant_or_wait(header(&format!("x-codex-{window}-{end}"))?, now))
+        })
         .max()
 }
 
@@ -242,7 +262,7 @@ mod tests {
         assert_eq!(header_hint("retry-after", "30"), Some(30.0));
         assert_eq!(header_hint("retry-after", "1.5"), Some(1.5));
         assert_eq!(header_hint("retry-after", "-5"), None);
-        assert_eq!(header_hint("retry-after", "99999999999"), Some(86_400.0));
+        assert_eq!(header_hint("retry-after", "99999999999"), Some(604_800.0));
         assert_eq!(header_hint("retry-after", "Mon, 07 Sep 2026 13:35:00 GMT"), Some(0.0));
         assert_eq!(header_hint("retry-after", "Mon, 07 Sep 2026 16:54:20 GMT"), Some(60.0));
         assert_eq!(header_hint("retry-after", "soon"), None);
@@ -273,6 +293,33 @@ mod tests {
             }
         }
         assert_eq!(in_headers(&header, NOW), Some(Duration::from_millis(179_560)));
+    }
+
+    #[test]
+    fn only_a_full_window_speaks_whichever_it_is() {
+        fn header(name: &str) -> Option<&'static str> {
+            match name {
+                "x-codex-primary-used-percent" => Some("100.0"),
+                "x-codex-primary-window-minutes" => Some("10080"),
+                "x-codex-primary-reset-at" => Some("1789232000"),
+                "x-codex-secondary-used-percent" => Some("0"),
+                "x-codex-secondary-reset-at" => Some(""),
+                "x-codex-credits-unlimited" => Some("False"),
+                _ => None,
+            }
+        }
+        assert_eq!(in_headers(&header, NOW), Some(Duration::from_secs(432_000)));
+        let empty = |name: &str| (name == "x-codex-primary-used-percent").then_some("99.9");
+        assert_eq!(in_headers(&empty, NOW), None);
+        fn seconds(name: &str) -> Option<&'static str> {
+            match name {
+                "x-codex-secondary-used-percent" => Some("100"),
+                "x-codex-secondary-reset-at" => Some(""),
+                "x-codex-secondary-reset-after-seconds" => Some("90"),
+                _ => None,
+            }
+        }
+        assert_eq!(in_headers(&seconds, NOW), Some(Duration::from_secs(90)));
     }
 
     #[test]

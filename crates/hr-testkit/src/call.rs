@@ -34,7 +34,7 @@ pub struct Call {
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// The key it was signed with, whatever the header.
+    /// The key it was signed with, whatever the header; the account where a subscription names one.
     pub key: Option<String>,
     /// The `model` of its body.
     pub model: Option<String>,

@@ -43,12 +43,17 @@ impl Issued {
     /// A new seal for this text; the same for the same arguments.
     pub(crate) fn seal(&self, owner: &str, sequence: usize, text: &str) -> String {
         let seal = STANDARD.encode(noise(&format!("{owner}\n{sequence}\n{text}")));
-        let mut entries = self.entries.lock();
-        if entries.seals.len() >= MAX_ISSUED {
-            entries.seals.clear();
-        }
-        entries.seals.insert(seal.clone(), (owner.to_owned(), text.to_owned()));
+        self.remember(&seal, owner, text);
         seal
+    }
+
+    /// Remembers a seal that the script made up.
+    pub(crate) fn remember(&self, seal: &str, owner: &str, text: &str) {
+        let seals = &mut self.entries.lock().seals;
+        if seals.len() >= MAX_ISSUED {
+            seals.clear();
+        }
+        seals.insert(seal.to_owned(), (owner.to_owned(), text.to_owned()));
     }
 
     /// What to think of a seal; a text is only compared when one is given.

@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod accounts;
 mod answer;
 mod behaviour;
 mod call;
@@ -29,12 +30,14 @@ mod playback;
 mod quota;
 mod refusal;
 mod render;
-mod schema;
 mod script;
 mod serve;
 mod stage;
 mod state;
+mod strict;
+mod windows;
 
+pub use accounts::{Accounts, Login, Outcome, Refresh};
 pub use answer::{Answer, Ending, Framing, Stop, ToolCall, Usage};
 pub use behaviour::Behaviour;
 pub use call::{Call, End, Violation};
@@ -44,5 +47,6 @@ pub use gate::Gate;
 pub use hint::Hint;
 pub use quota::{Counted, Quota};
 pub use refusal::{Refusal, Shape};
-pub use schema::Strictness;
 pub use script::{Match, Script};
+pub use strict::{Rule, Strictness};
+pub use windows::{Window, Windows, anthropic_limits};

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
+use crate::accounts::Accounts;
 use crate::answer::Answer;
 use crate::behaviour::Behaviour;
 use crate::call::Call;
 use crate::dialect::Endpoint;
 use crate::quota::Quota;
-use crate::schema::Strictness;
+use crate::strict::Strictness;
 
 /// The calls that a rule is about. What is not named matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,6 +174,7 @@ pub struct Script {
     pub(crate) keys: Option<Vec<String>>,
     pub(crate) strictness: Option<Strictness>,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) accounts: Option<Accounts>,
     pub(crate) dimensions: usize,
 }
 
@@ -197,6 +199,7 @@ impl Script {
             keys: None,
             strictness: None,
             headers: Vec::new(),
+            accounts: None,
             dimensions: DEFAULT_DIMENSIONS,
         }
     }
@@ -259,6 +262,13 @@ impl Script {
     #[must_use]
     pub fn strict(mut self, strictness: Strictness) -> Script {
         self.strictness = Some(strictness);
+        self
+    }
+
+    /// With these accounts: only their tokens are taken, and `/oauth/token` renews them.
+    #[must_use]
+    pub fn accounts(mut self, accounts: &Accounts) -> Script {
+        self.accounts = Some(accounts.clone());
         self
     }
 

@@ -40,19 +40,22 @@ pub(crate) async fn serve(
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(|_| Broken)?.to_bytes();
     let json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let call = call(head, body, &json);
+    let call = call(world.dialect, head, body, &json);
     let sequence = world.log.open(call.clone());
     let receipt = Receipt { log: Arc::clone(&world.log), sequence, reset, places: Vec::new() };
     Performance { world: &world, call: &call, json: &json, sequence }.play(receipt).await
 }
 
-fn call(head: Parts, body: Bytes, json: &Value) -> Call {
+/// The header that names the account of a subscription.
+pub(crate) const ACCOUNT_HEADER: &str = "chatgpt-account-id";
+
+fn call(dialect: Dialect, head: Parts, body: Bytes, json: &Value) -> Call {
     Call {
         sequence: 0,
         received: Instant::now(),
         method: head.method.as_str().to_owned(),
         path: head.uri.path().to_owned(),
-        key: key(&head.headers),
+        key: key(dialect, &head.headers),
         model: json["model"].as_str().map(str::to_owned),
         stream: json["stream"] == true,
         headers: head.headers,
@@ -63,11 +66,12 @@ fn call(head: Parts, body: Bytes, json: &Value) -> Call {
     }
 }
 
-/// The key of a call, in whichever header it came.
-fn key(headers: &HeaderMap) -> Option<String> {
+/// The key of a call, in whichever header it came; where tokens are renewed it is the account, which stays.
+fn key(dialect: Dialect, headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let account = (dialect == Dialect::Codex).then(|| text(ACCOUNT_HEADER)).flatten();
     let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
-    bearer.or_else(|| text("x-api-key")).or_else(|| text("api-key")).map(str::to_owned)
+    account.or(bearer).or_else(|| text("x-api-key")).or_else(|| text("api-key")).map(str::to_owned)
 }
 
 /// One call that is in the log, and what is needed to answer it.
@@ -132,7 +136,7 @@ impl Performance<'_> {
             sequence: self.sequence,
             model: self.call.model.as_deref().unwrap_or_default(),
             key,
-            owner: owner(self.call),
+            owner: key.unwrap_or_default(),
             body: self.json,
             body_bytes: self.call.body.len(),
             dimensions: self.world.state.dimensions(),
@@ -179,10 +183,4 @@ impl Performance<'_> {
         }
         Ok(response)
     }
-}
-
-/// Whom things are issued to that only their owner may bring back: the account, or else the key.
-pub(crate) fn owner(call: &Call) -> &str {
-    let account = call.headers.get("chatgpt-account-id").and_then(|value| value.to_str().ok());
-    account.or(call.key.as_deref()).unwrap_or_default()
 }

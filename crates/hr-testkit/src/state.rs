@@ -12,7 +12,9 @@ use crate::dialect::Endpoint;
 use crate::quota::{Meter, Place};
 use crate::refusal::Refusal;
 use crate::script::{Facts, Match, Script};
-use crate::serve::World;
+use crate::serve::{ACCOUNT_HEADER, World};
+use crate::strict::Inspected;
+use crate::windows::Windows;
 
 /// A running script.
 pub(crate) struct State {
@@ -73,19 +75,28 @@ impl State {
         let Running { script, meters, .. } = &mut *running;
         let facts = Facts::of(call, endpoint);
         let (key, model) = (facts.key, facts.model);
-        if script.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key)) {
+        let stranger = script.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key));
+        if stranger && endpoint != Endpoint::Token {
             return Decision::Play(world.dialect.unknown_key().into(), Vec::new());
         }
+        if let Some(accounts) = &script.accounts
+            && endpoint != Endpoint::Token
+            && let Some(refusal) = accounts.refusal(bearer(call), account(call))
+        {
+            return Decision::Play(refusal.into(), Vec::new());
+        }
         if let Some(strictness) = &script.strictness {
-            let wrong = strictness.check(&call.path, &call.headers, &call.body);
-            if !wrong.is_empty() {
-                let refusal = Refusal::new(
-                    strictness.status(),
-                    "invalid_request_error",
-                    "wrong_api_format",
-                    wrong.join("; "),
-                );
-                world.log.violated(sequence, wrong);
+            let inspected = Inspected {
+                dialect: world.dialect,
+                endpoint,
+                headers: &call.headers,
+                body: &call.body,
+                owner: key,
+                issued: &world.issued,
+            };
+            let wrong = strictness.check(&inspected);
+            if let Some(refusal) = strictness.refusal(world.dialect, &wrong) {
+                world.log.violated(sequence, wrong.into_iter().map(|fault| fault.message).collect());
                 return Decision::Play(refusal.into(), Vec::new());
             }
         }
@@ -107,12 +118,35 @@ impl State {
             None if endpoint == Endpoint::Models => {
                 return Decision::Json(200, world.dialect.models(&script.models));
             }
+            None if endpoint == Endpoint::Usage => return Decision::Json(200, Windows::used(0.0).body()),
+            None if endpoint == Endpoint::Token => match &script.accounts {
+                Some(accounts) => accounts.renew(content_type(call), &call.body),
+                None => Refusal::new(404, "invalid_request_error", "", "there are no accounts").into(),
+            },
             None => Answer::empty().into(),
         };
         let tokens = tokens(&behaviour, call.body.len());
         let places = applying.into_iter().map(|meter| meter.charge(key, model, tokens)).collect();
         Decision::Play(behaviour, places)
     }
+}
+
+fn header<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
+    call.headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The account that a call is for.
+fn account(call: &Call) -> Option<&str> {
+    header(call, ACCOUNT_HEADER)
+}
+
+/// The token that a call is signed with.
+fn bearer(call: &Call) -> &str {
+    header(call, "authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default()
+}
+
+fn content_type(call: &Call) -> &str {
+    header(call, "content-type").unwrap_or_default()
 }
 
 /// The tokens that a behaviour costs: those of its answer.

@@ -20,7 +20,8 @@ fn rust_knows_no_provider() {
     let ids: Vec<String> = files(&root().join("catalog"), "toml").iter().map(|path| stem(path)).collect();
     assert!(ids.len() >= 19, "the catalogue was not found");
     let mut found = Vec::new();
-    for path in sources() {
+    // The testkit plays providers: it has their paths and headers, and nothing of it is in the router's way.
+    for path in sources().into_iter().filter(|path| !path.starts_with(root().join("crates/hr-testkit"))) {
         let code = code(&fs::read_to_string(&path).unwrap());
         for id in &ids {
             let literal = code.contains(&format!("\"{id}\""));

@@ -71,6 +71,7 @@ fn blocks<'a>(answer: &'a Answer, asked: &Asked<'_>) -> Vec<Block<'a>> {
         blocks.push(Block::Thinking { text, signature });
     }
     if let Some(data) = &answer.redacted {
+        asked.issued.remember(data, asked.owner, "");
         blocks.push(Block::Redacted(data));
     }
     if !answer.is_silent() {

@@ -5,5 +5,8 @@
 #[path = "../client/mod.rs"]
 mod client;
 
+mod accounts;
 mod answers;
 mod caller;
+mod strict;
+mod strict_chat;

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::answer::Answer;
 use crate::gate::Gate;
 use crate::hint::Hint;
+use crate::obliging;
 use crate::refusal::Refusal;
 
 /// What a fake does with one call.
@@ -12,6 +15,9 @@ use crate::refusal::Refusal;
 pub enum Behaviour {
     /// Answers, with whatever faults the [`Answer`] has.
     Answer(Box<Answer>),
+    /// Answers what fits the request: calls the tool that is forced or spoken of, fills in schemas, thinks when it
+    /// may, and stops where it is told to.
+    Obliging,
     /// 429, with a hint of this style at when to come back.
     RateLimited {
         /// How it says when.
@@ -82,6 +88,16 @@ impl Behaviour {
     #[must_use]
     pub fn raw(status: u16, body: impl Into<String>) -> Behaviour {
         Behaviour::Raw { status, content_type: "application/json".into(), body: body.into() }
+    }
+
+    /// The same with everything that depends on the request decided.
+    pub(crate) fn decided(self, body: &Value, number: usize) -> Behaviour {
+        match self {
+            Behaviour::Obliging => obliging::answer(body, number).into(),
+            Behaviour::Delayed(delay, inner) => inner.decided(body, number).after(delay),
+            Behaviour::Gated(gate, inner) => inner.decided(body, number).behind(&gate),
+            other => other,
+        }
     }
 
     /// The same after a while.

@@ -26,6 +26,7 @@ mod fake;
 mod gate;
 mod hint;
 mod issued;
+mod obliging;
 mod playback;
 mod quota;
 mod refusal;

@@ -109,6 +109,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) answered: bool,
     /// The body as text.
     pub(crate) text: std::borrow::Cow<'a, str>,
+    pub(crate) body: Value,
 }
 
 impl<'a> Facts<'a> {
@@ -122,6 +123,7 @@ impl<'a> Facts<'a> {
             tools: tools(&body["tools"]),
             answered: answered(&body),
             text: String::from_utf8_lossy(&call.body),
+            body,
         }
     }
 }
@@ -138,7 +140,7 @@ fn tools(offered: &Value) -> Vec<String> {
 }
 
 /// Whether a conversation ends in the result of a tool, in whichever dialect it is told.
-fn answered(body: &Value) -> bool {
+pub(crate) fn answered(body: &Value) -> bool {
     let turns = if body["input"].is_array() { &body["input"] } else { &body["messages"] };
     let Some(last) = turns.as_array().and_then(|turns| turns.last()) else { return false };
     let item = last["type"].as_str().is_some_and(|kind| kind.ends_with("_output"));
@@ -315,7 +317,16 @@ mod tests {
     use super::*;
 
     fn facts<'a>(key: &'a str, model: &'a str, path: &'a str, endpoint: Endpoint) -> Facts<'a> {
-        Facts { key, model, path, endpoint, tools: Vec::new(), answered: false, text: "".into() }
+        Facts {
+            key,
+            model,
+            path,
+            endpoint,
+            tools: Vec::new(),
+            answered: false,
+            text: "".into(),
+            body: Value::Null,
+        }
     }
 
     fn text(script: &mut Script, key: &str, model: &str) -> String {

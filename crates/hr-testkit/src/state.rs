@@ -114,7 +114,7 @@ impl State {
             return Decision::Play(Behaviour::rate_limited(hint, wait), Vec::new());
         }
         let behaviour = match script.next(&facts) {
-            Some(behaviour) => behaviour,
+            Some(behaviour) => behaviour.decided(&facts.body, sequence),
             None if endpoint == Endpoint::Models => {
                 return Decision::Json(200, world.dialect.models(&script.models));
             }

@@ -85,7 +85,7 @@ impl Receipt {
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, failure: Failure) -> Next {
-        events::attempt_failed(&self.provider().id, &failure);
+        events::attempt_failed(self.provider(), &failure);
         self.settle(Outcome::Failure(failure))
     }
 

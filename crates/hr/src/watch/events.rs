@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hr_core::catalog::Provider;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Effect;
 use tracing::{debug, info, warn};
@@ -21,15 +22,16 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// An attempt failed. The provider's own words stay out: they may quote the request. What came without a
-/// status are our own words, or the transport's.
-pub fn attempt_failed(provider: &str, failure: &Failure) {
+/// status are our own words, or the transport's; a hint is the catalogue's.
+pub fn attempt_failed(provider: &Provider, failure: &Failure) {
     let cause = if failure.status.is_none() { failure.message.as_str() } else { "" };
     info!(
-        provider,
+        provider = provider.id,
         kind = failure.kind.code(),
         status = failure.status,
         retry_after_ms = failure.retry_after.map(|wait| wait.as_millis() as u64),
         cause,
+        hint = provider.hint(failure.kind),
         "an attempt failed"
     );
 }

@@ -1,13 +1,15 @@
 //! `hr providers --scan` and what follows from it, against servers that are made up.
 
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
 use std::thread;
 
 use crate::scene::Scene;
 
-/// Answers each request by its path, as long as the test runs.
-fn server(answer: fn(&str) -> (u16, String)) -> SocketAddr {
+/// Answers each request by its path and `User-Agent`, as long as the test runs.
+fn server(answer: fn(&str, &str) -> (u16, String)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -22,8 +24,21 @@ fn server(answer: fn(&str) -> (u16, String)) -> SocketAddr {
                     }
                     request.push(byte[0]);
                 }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                let (status, body) = answer(request.split(' ').nth(1).unwrap_or_default());
+                let request = String::from_utf8_lossy(&request).to_lowercase();
+                // A connection that is closed with something unread takes the answer with it.
+                let length = request.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+                let mut body = vec![0; length.and_then(|length| length.trim().parse().ok()).unwrap_or(0)];
+                if stream.read_exact(&mut body).is_err() {
+                    return;
+                }
+                let (status, body) = answer(
+                    request.split(' ').nth(1).unwrap_or_default(),
+                    request
+                        .split("user-agent: ")
+                        .nth(1)
+                        .and_then(|rest| rest.lines().next())
+                        .unwrap_or_default(),
+                );
                 let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes());
             });
@@ -55,7 +70,7 @@ fn found(scene: &Scene, address: SocketAddr) -> serde_json::Value {
     all.iter().find(|server| server["base_url"] == base_url.as_str()).cloned().unwrap_or_default()
 }
 
-fn attic(path: &str) -> (u16, String) {
+fn attic(path: &str, _: &str) -> (u16, String) {
     match path {
         "/v1/models" => {
             (200, r#"{"data":[{"id":"tiny:7b"},{"id":"big$(x)"},{"id":"nomic-embed-text"}]}"#.to_owned())
@@ -92,18 +107,18 @@ fn a_server_that_runs_is_found_and_its_command_puts_it_into_the_pool() {
 
 #[test]
 fn servers_that_are_not_ready_say_why() {
-    let loading = server(|path| match path {
+    let loading = server(|path, _| match path {
         "/whoami" => (200, "{}".to_owned()),
         _ => {
             (503, r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#.to_owned())
         }
     });
-    let empty = server(|path| match path {
+    let empty = server(|path, _| match path {
         "/v1/models" => (200, r#"{"data":[]}"#.to_owned()),
         _ => (404, String::new()),
     });
-    let locked = server(|_| (401, r#"{"error":"Unauthorized"}"#.to_owned()));
-    let page = server(|_| (200, "<html>hello</html>".to_owned()));
+    let locked = server(|_, _| (401, r#"{"error":"Unauthorized"}"#.to_owned()));
+    let page = server(|_, _| (200, "<html>hello</html>".to_owned()));
     let scene = looking_at(&[loading, empty, locked, page]);
     let state = |address| found(&scene, address)["state"].clone();
     assert_eq!(state(loading), "loading");
@@ -131,6 +146,84 @@ fn the_router_itself_is_no_such_server() {
     let address = server(attic);
     let scene = looking_at(&[address]).with("PORT", &address.port().to_string());
     assert_eq!(found(&scene, address), serde_json::Value::Null);
+}
+
+/// A router over this home, until it is dropped.
+struct Router(Child);
+
+impl Router {
+    fn start(scene: &Scene) -> Self {
+        let log = File::create(scene.path("log")).unwrap();
+        let mut child = scene.command("start --port 0").stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        while scene.run("status").code != Some(0) {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}", scene.read("log"));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks the router for a chat as this program and gives back the status line.
+fn chat(scene: &Scene, agent: &str) -> String {
+    let claim: serde_json::Value = serde_json::from_str(&scene.read("router.pid")).unwrap();
+    let mut stream = TcpStream::connect(claim["address"].as_str().unwrap()).unwrap();
+    let body = r#"{"model":"hermes-router","messages":[{"role":"user","content":"hi"}]}"#;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer k-1\r\nuser-agent: {agent}\r\n\
+         content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_plan_for_agents_that_refuses_says_what_to_do() {
+    // As the plan does: by the name of the program that calls.
+    let choosy = server(|_, agent| {
+        if agent.starts_with("claude-cli/") {
+            return (200, r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#.to_owned());
+        }
+        let message = "Kimi For Coding is currently only available for Coding Agents such as Kimi CLI, etc.";
+        (403, format!(r#"{{"error":{{"message":"{message}","type":"access_terminated_error"}}}}"#))
+    });
+    let scene = Scene::new();
+    scene.write(
+        ".env",
+        &format!("PROXY_API_KEYS=k-1\nKIMI_API_KEY=sk-kimi-abcdef\nKIMI_BASE_URL=http://{choosy}/v1\n"),
+    );
+    let _router = Router::start(&scene);
+    assert_eq!(chat(&scene, "claude-cli/2.1.330 (external, cli)"), "HTTP/1.1 200 OK");
+    assert_eq!(chat(&scene, "curl/8.0"), "HTTP/1.1 503 Service Unavailable");
+    let hint = "kimi: the plan answers coding agents only";
+    scene.run("status").well(&[hint, "1 cooling", "KIMI_BASE_URL=https://api.moonshot.ai/v1"]);
+    let status = scene.run("status --json").well(&[]).json();
+    let key = &status["providers"]["kimi"]["keys"][0];
+    assert_eq!((&key["status"], &key["because"]), (&"cooling".into(), &"provider_gone".into()));
+    assert!(scene.read("log").contains("the plan answers coding agents only"), "{}", scene.read("log"));
+}
+
+#[test]
+fn a_server_that_lacks_the_model_says_how_to_get_it() {
+    let lacking = server(|_, _| {
+        let error =
+            r#"{"error":{"message":"model 'x' not found, try pulling it first","type":"not_found_error"}}"#;
+        (404, error.to_owned())
+    });
+    let scene = Scene::new();
+    scene.write(".env", &format!("PROXY_API_KEYS=k-1\nLOCAL_MODEL=x\nLOCAL_BASE_URL=http://{lacking}/v1\n"));
+    let _router = Router::start(&scene);
+    chat(&scene, "curl/8.0");
+    scene.run("status").well(&["local: see `hr providers --scan`", "ollama pull"]);
 }
 
 #[test]

@@ -62,7 +62,9 @@ impl Dialect {
         match (self, method, inner) {
             (Dialect::Codex, "POST", _) if path == TOKEN_PATH => Some(Endpoint::Token),
             (Dialect::Codex, "GET", _) if path == "/backend-api/wham/usage" => Some(Endpoint::Usage),
-            (Dialect::Codex, "POST", Some("/responses/compact")) => Some(Endpoint::Compact),
+            (Dialect::Codex | Dialect::Responses, "POST", Some("/responses/compact")) => {
+                Some(Endpoint::Compact)
+            }
             (Dialect::Codex | Dialect::Responses, "POST", Some("/responses"))
             | (Dialect::Anthropic, "POST", Some("/messages")) => Some(Endpoint::Generate),
             (Dialect::Anthropic, "POST", Some("/messages/count_tokens")) => Some(Endpoint::Count),

@@ -40,6 +40,7 @@ pub(super) fn stream(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Events
             "stop_reason": stop_reason(answer),
             "stop_sequence": stop_sequence(answer),
             "stop_details": stop_details(answer),
+            "container": null,
         },
         "usage": usage_json(usage, usage.completion),
     });
@@ -93,11 +94,11 @@ impl Block<'_> {
                 json!({"type": "thinking", "thinking": text, "signature": signature.clone().unwrap_or_default()})
             }
             Block::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
-            Block::Text(_) => json!({"type": "text", "text": answer.whole_text()}),
+            Block::Text(_) => json!({"type": "text", "text": answer.whole_text(), "citations": null}),
             Block::Tool { id, name, arguments } => {
                 // A tool without arguments is called with an empty object; broken JSON cannot be shown whole.
                 let input = serde_json::from_str(arguments).unwrap_or_else(|_| Value::Object(Map::new()));
-                json!({"type": "tool_use", "id": id, "name": name, "input": input})
+                json!({"type": "tool_use", "id": id, "name": name, "input": input, "caller": {"type": "direct"}})
             }
         }
     }
@@ -107,8 +108,10 @@ impl Block<'_> {
         match self {
             Block::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
             Block::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
-            Block::Text(_) => json!({"type": "text", "text": ""}),
-            Block::Tool { id, name, .. } => json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
+            Block::Text(_) => json!({"type": "text", "text": "", "citations": null}),
+            Block::Tool { id, name, .. } => {
+                json!({"type": "tool_use", "id": id, "name": name, "input": {}, "caller": {"type": "direct"}})
+            }
         }
     }
 
@@ -134,6 +137,8 @@ fn message(asked: &Asked<'_>, content: Value, usage: Value) -> Value {
         "content": content,
         "stop_reason": null,
         "stop_sequence": null,
+        "stop_details": null,
+        "container": null,
         "usage": usage,
     })
 }
@@ -143,8 +148,15 @@ fn usage_json(usage: Usage, output: u64) -> Value {
         "input_tokens": usage.prompt.saturating_sub(usage.cached + usage.cache_written),
         "cache_creation_input_tokens": usage.cache_written,
         "cache_read_input_tokens": usage.cached,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_written,
+            "ephemeral_1h_input_tokens": 0,
+        },
         "output_tokens": output,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning.min(output)},
+        "server_tool_use": null,
         "service_tier": "standard",
+        "inference_geo": "not_available",
     })
 }
 

@@ -9,12 +9,10 @@ pub(super) fn whole(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Value {
     let text = answer.whole_text();
     let silent = text.is_empty() && (!answer.tool_calls.is_empty() || answer.refusal.is_some());
     let content = if silent { Value::Null } else { text.into() };
-    let mut message = json!({"role": "assistant", "content": content});
+    let mut message =
+        json!({"role": "assistant", "content": content, "refusal": answer.refusal, "annotations": []});
     if let Some(reasoning) = &answer.reasoning {
         message[answer.reasoning_field] = reasoning.as_str().into();
-    }
-    if let Some(refusal) = &answer.refusal {
-        message["refusal"] = refusal.as_str().into();
     }
     if !answer.tool_calls.is_empty() {
         message["tool_calls"] = answer.tool_calls.iter().map(|call| whole_call(call, asked)).collect();
@@ -117,21 +115,22 @@ fn finish_reason(answer: &Answer) -> &'static str {
 }
 
 fn usage_json(usage: Usage) -> Value {
-    let mut json = json!({
+    json!({
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,
         "total_tokens": usage.prompt + usage.completion,
-    });
-    if usage.cached > 0 {
-        json["prompt_tokens_details"] = json!({"cached_tokens": usage.cached});
-    }
-    if usage.cache_written > 0 {
-        json["prompt_tokens_details"]["cache_write_tokens"] = usage.cache_written.into();
-    }
-    if usage.reasoning > 0 {
-        json["completion_tokens_details"] = json!({"reasoning_tokens": usage.reasoning});
-    }
-    json
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached,
+            "cache_write_tokens": usage.cache_written,
+            "audio_tokens": 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    })
 }
 
 fn whole_call(call: &ToolCall, asked: &Asked<'_>) -> Value {

@@ -10,11 +10,13 @@ use crate::refusal::Refusal;
 pub(super) fn whole(answer: &Answer, asked: &Asked<'_>, usage: Usage) -> Value {
     let output: Vec<_> = items(answer, asked).into_iter().map(|item| item.done).collect();
     if asked.endpoint == Endpoint::Compact {
+        let seal = asked.issued.seal(asked.owner, asked.sequence, "");
+        let item = json!({"id": format!("cmp_fake{:04}", asked.sequence), "type": "compaction", "encrypted_content": seal});
         return json!({
             "id": id(asked),
             "object": "response.compaction",
             "created_at": CREATED,
-            "output": output,
+            "output": [item],
             "usage": usage_json(usage),
         });
     }
@@ -302,7 +304,9 @@ fn response(asked: &Asked<'_>, status: &str, output: Vec<Value>) -> Value {
         "temperature": or("temperature", json!(1.0)),
         "text": or("text", json!({"format": {"type": "text"}})),
         "tool_choice": or("tool_choice", "auto".into()),
-        "tools": or("tools", json!([])),
+        "tools": tools(&body["tools"]),
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
         "top_logprobs": 0,
         "top_p": or("top_p", json!(1.0)),
         "truncation": or("truncation", "disabled".into()),
@@ -310,6 +314,21 @@ fn response(asked: &Asked<'_>, status: &str, output: Vec<Value>) -> Value {
         "user": null,
         "metadata": or("metadata", json!({})),
     })
+}
+
+/// The tools of the request as the server repeats them: with what was left out.
+fn tools(offered: &Value) -> Value {
+    let mut tools = offered.as_array().cloned().unwrap_or_default();
+    for tool in tools.iter_mut().filter(|tool| tool["type"] == "function") {
+        for (name, default) in
+            [("strict", true.into()), ("description", Value::Null), ("parameters", Value::Null)]
+        {
+            if tool.get(name).is_none() {
+                tool[name] = default;
+            }
+        }
+    }
+    tools.into()
 }
 
 fn usage_json(usage: Usage) -> Value {

@@ -129,7 +129,7 @@ pub(super) fn check_meaning(
     check_values(strictness, body, wrong);
     check_text(&body["text"], wrong);
     check_tools(body, wrong);
-    if call.endpoint == Endpoint::Generate {
+    if matches!(call.endpoint, Endpoint::Generate | Endpoint::Compact) {
         Items { strictness, body, owner: call.owner, issued: call.issued }.check(wrong);
     }
 }

@@ -60,12 +60,21 @@ fn nothing_given_adds_nothing() {
 fn it_says_who_has_no_use_for_a_key_or_is_not_called() {
     let scene = Scene::new();
     scene.run_with("auth add local", "x").refused(&["needs no key", "LOCAL_BASE_URL", "LOCAL_API_KEY"]);
-    scene.run_with("auth add codex", "x").refused(&["accounts", "not available yet"]);
-    scene.run_with("auth add anthropic", "sk-ant-123456").well(&["Added 1 key"]).also("not available yet");
+    scene.run_with("auth add codex", "x").refused(&["accounts", "hr auth login codex", "import-codex"]);
+    scene.run_with("auth add anthropic", "sk-ant-123456").well(&["Added 1 key"]).never("not available yet");
     scene
         .run_with("auth add github_models", "ghp-123456")
         .well(&["Added 1 key"])
         .also("GITHUB_MODELS_BASE_URL");
+}
+
+#[test]
+fn a_subscriptions_token_is_no_key() {
+    let scene = Scene::new();
+    let refused = scene.run_with("auth add anthropic", "sk-ant-api03-canary\nsk-ant-oat01-canary\n");
+    refused.refused(&["sk-ant-oat", "subscription", "hint:"]).never("canary");
+    assert!(!scene.path("auth.json").exists());
+    scene.run_with("auth add claude", "sk-ant-api03-123456").well(&["Added 1 key for anthropic"]);
 }
 
 #[test]

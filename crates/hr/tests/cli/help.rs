@@ -69,7 +69,7 @@ fn providers_are_a_table_and_data() {
     let find = |id: &str| rows.as_array().unwrap().iter().find(|row| row["id"] == id).unwrap().clone();
     assert_eq!(find("groq")["status"], "not_set_up");
     assert_eq!(find("github_models")["status"], "retired");
-    assert_eq!(find("codex")["status"], "not_yet");
+    assert_eq!(find("codex")["status"], "not_set_up");
     scene.run_with("auth add groq", "gsk_abcdef").well(&[]);
     scene.write(
         ".env",
@@ -106,12 +106,15 @@ fn a_provider_that_may_not_be_called_is_not_ready() {
 }
 
 #[test]
-fn a_users_own_provider_of_a_dialect_to_come_is_not_called() {
+fn a_users_own_provider_may_speak_any_dialect() {
     let scene = Scene::new().with("MINE_API_KEY", "key-123456");
-    let file = "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"anthropic\"\n";
-    scene.write("providers.d/mine.toml", file);
-    scene.run("providers").well(&["mine: mine is not available yet"]);
-    scene.run("config check").well(&["0 providers to call"]);
+    for dialect in ["openai_chat", "openai_responses", "anthropic"] {
+        let file = format!(
+            "id = \"mine\"\nbase_url = \"http://127.0.0.1:9/v1\"\ndialect = \"{dialect}\"\n[[model]]\nid = \"m\"\n"
+        );
+        scene.write("providers.d/mine.toml", &file);
+        scene.run("config check").well(&["1 provider to call"]);
+    }
 }
 
 #[test]

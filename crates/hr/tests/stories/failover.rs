@@ -239,13 +239,14 @@ async fn an_answer_that_a_content_filter_withheld_is_called_that() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_be_called_yet_says_so_to_who_pins_it() {
+async fn a_provider_that_has_ended_says_so_to_who_pins_it() {
     let fake = Fake::start(Script::new().otherwise(Answer::text("ok"))).await.unwrap();
-    let house = House::open(&[Guest::new("alpha", &fake)], "ANTHROPIC_API_KEY=sk-ant-none\n").await;
+    let past = Guest::new("beta", &fake).extra("[retired]\ndate = \"2026-01-31\"\nnote = \"beta has ended\"");
+    let house = House::open(&[Guest::new("alpha", &fake), past], "").await;
     let mut body = question("hi");
-    body["model"] = json!("anthropic/claude-haiku-4-5");
+    body["model"] = json!("beta/beta-model");
     let got = house.caller().post("/v1/chat/completions", &body).await;
     assert_eq!(got.status, 503);
-    assert!(got.text().contains("not available yet"), "{}", got.text());
+    assert!(got.text().contains("beta has ended"), "{}", got.text());
     assert_eq!(house.caller().chat("hi").await.status, 200);
 }

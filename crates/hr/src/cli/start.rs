@@ -192,6 +192,11 @@ fn greet(loaded: &Loaded, address: SocketAddr) {
             print::say(&format!("paid: {} …{tail}, {source}", member.provider.id));
         }
     }
+    for (provider, login) in
+        callable.iter().filter_map(|member| Some((&member.provider, member.provider.login.as_ref()?)))
+    {
+        print::say(&format!("warning: {}: {}", provider.id, login.warning));
+    }
     if callable.is_empty() {
         print::say(
             "No provider can be called yet: `hr providers` lists them, `hr auth add <provider>` stores a key.",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test whose own means fail has failed.
 
 mod auth;
+mod auth_accounts;
 mod config;
 mod connect;
 mod help;

@@ -73,6 +73,7 @@ impl Add {
             let hint = format!("pipe keys in, one a line: `hr auth add {} < keys.txt`", provider.id);
             return Err(Advice::new("no key was given", hint).into());
         }
+        allowed(provider, &keys)?;
         store(desk, provider, &keys, owner)
     }
 }
@@ -81,10 +82,11 @@ impl Add {
 fn takes_keys(provider: &Provider) -> anyhow::Result<()> {
     let id = &provider.id;
     match (&provider.auth, &provider.unavailable) {
-        (AuthScheme::Oauth, why) => {
+        (AuthScheme::Oauth, _) => {
             let what = format!("`{id}` signs in with accounts, not with keys");
-            let hint = why.clone().unwrap_or_else(|| "accounts in the credentials file are used".to_owned());
-            Err(Advice::new(what, hint).into())
+            Err(Advice::new(what, format!("sign in: `hr auth login {id}`"))
+                .and(format!("or take over the login of its own program: `hr auth import-{id}`"))
+                .into())
         }
         (AuthScheme::None, _) => {
             let switch = provider.enabled_by.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
@@ -120,6 +122,22 @@ fn takes_keys(provider: &Provider) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Refuses keys that may not be used here, although the provider gives them out.
+fn allowed(provider: &Provider, keys: &[Secret]) -> anyhow::Result<()> {
+    for refused in &provider.refused_keys {
+        if keys.iter().any(|key| key.expose().starts_with(&refused.prefix)) {
+            let what =
+                format!("a key that begins with `{}` is not taken: {}", refused.prefix, refused.reason);
+            let hint = match &provider.sign_up {
+                Some(link) => format!("make a key of the API at {link}"),
+                None => "make a key of the API".to_owned(),
+            };
+            return Err(Advice::new(what, hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Asks for keys until there are no more.

@@ -1,8 +1,8 @@
 //! `hr auth list`
 
 use clap::Args;
-use hr_core::catalog::AuthScheme;
-use hr_core::credentials::collect_keys;
+use hr_core::credentials::{Account, collect_keys};
+use hr_core::time::Millis;
 use serde::Serialize;
 
 use crate::cli::desk::Desk;
@@ -10,10 +10,11 @@ use crate::cli::paint::Paint;
 use crate::cli::table::{Cell, Table};
 use crate::cli::{print, words};
 
-/// List every provider with its keys
+/// List every provider with its keys and accounts
 ///
 /// A key is shown by its last characters, with where it was found and who its
-/// quota is counted against.
+/// quota is counted against; an account by who signed in, with its plan and when
+/// its access ends unless it is renewed, which the router does by itself.
 ///
 /// Examples:
 ///
@@ -46,6 +47,36 @@ struct Key {
     id: String,
     source: String,
     owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountEntry>,
+}
+
+#[derive(Serialize)]
+struct AccountEntry {
+    id: String,
+    email: Option<String>,
+    plan: Option<String>,
+    expires: Option<String>,
+    last_refresh: Option<String>,
+    login_needed: Option<String>,
+}
+
+impl AccountEntry {
+    fn of(account: &Account) -> Self {
+        let claims = account.claims();
+        Self {
+            id: account.id.clone(),
+            email: claims.email,
+            plan: claims.plan,
+            expires: claims.expires.map(Millis::to_rfc3339),
+            last_refresh: account.last_refresh.map(Millis::to_rfc3339),
+            login_needed: account.login_needed.clone(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.email.as_deref().unwrap_or(&self.id)
+    }
 }
 
 impl List {
@@ -63,11 +94,8 @@ fn listing(desk: &Desk) -> anyhow::Result<Listing> {
             print::say(&format!("warning: {problem}"));
         }
         let keys = found.keys.into_iter().map(|key| Key {
-            // An account has no secret of its own here; its id tells it apart.
-            tail: match provider.auth {
-                AuthScheme::Oauth => Some(key.id.0.clone()),
-                _ => key.secret.as_ref().map(|secret| secret.tail()),
-            },
+            tail: key.secret.as_ref().map(|secret| secret.tail()),
+            account: key.account.as_deref().map(AccountEntry::of),
             source: words::source(&key.source),
             owner: key.owner,
             id: key.id.0,
@@ -93,11 +121,43 @@ fn table(listing: &Listing) -> String {
         }
         for key in &entry.keys {
             let (provider, count) = first.take().unwrap_or_else(|| ("".into(), "".into()));
-            let tail = key.tail.as_ref().map(|tail| format!("…{tail}")).unwrap_or_default();
+            let tail = match &key.account {
+                Some(account) => account.name().to_owned(),
+                None => key.tail.as_ref().map(|tail| format!("…{tail}")).unwrap_or_default(),
+            };
             let owner = key.owner.clone().unwrap_or_default();
             table.row([provider, count, tail.into(), key.source.as_str().into(), owner.into()]);
         }
     }
     let total = words::count(listing.total, "key");
-    format!("{}\n{total} in all; stored in {}\n", table.render(&paint), listing.auth_file)
+    let mut text = table.render(&paint);
+    if let Some(accounts) = accounts(listing, &paint) {
+        text.push_str(&format!("\n{accounts}"));
+    }
+    format!("{text}\n{total} in all; stored in {}\n", listing.auth_file)
+}
+
+/// What is to know of accounts and not of keys; nothing when there is none.
+fn accounts(listing: &Listing, paint: &Paint) -> Option<String> {
+    let mut table = Table::new(&["Account", "Of", "Plan", "Access until", "State"]);
+    let mut any = false;
+    for entry in &listing.providers {
+        for account in entry.keys.iter().filter_map(|key| key.account.as_ref()) {
+            any = true;
+            let state = match &account.login_needed {
+                Some(why) => Cell::painted(format!("log in again ({why})"), Paint::bad),
+                None => Cell::painted("signed in", Paint::good),
+            };
+            let plan = account.plan.clone().unwrap_or_else(|| "unknown".to_owned());
+            let until = account.expires.clone().unwrap_or_else(|| "unknown".to_owned());
+            table.row([
+                account.name().into(),
+                entry.provider.as_str().into(),
+                plan.into(),
+                until.into(),
+                state,
+            ]);
+        }
+    }
+    any.then(|| table.render(paint))
 }

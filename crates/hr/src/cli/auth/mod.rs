@@ -1,10 +1,13 @@
-//! Keys at providers: stored, listed, removed.
+//! Keys and accounts at providers: stored, signed in to, listed, removed.
 //!
 //! All of it works on `auth.json` alone, whether or not a router runs: one that does sees the change by itself.
 //! A key is never an argument, and never printed but for its last characters.
 
+mod accounts;
 mod add;
+mod import;
 mod list;
+mod login;
 mod remove;
 
 use std::io::{self, BufRead, Write};
@@ -13,10 +16,12 @@ use clap::Subcommand;
 
 use crate::cli::desk::Desk;
 
-/// Store, list and remove keys of providers
+/// Store, list and remove keys and accounts of providers
 #[derive(Subcommand)]
 pub enum Auth {
     Add(add::Add),
+    Login(login::SignIn),
+    ImportCodex(import::Import),
     List(list::List),
     Remove(remove::Remove),
 }
@@ -25,6 +30,8 @@ impl Auth {
     pub fn run(self, desk: &Desk) -> anyhow::Result<()> {
         match self {
             Self::Add(add) => add.run(desk),
+            Self::Login(login) => login.run(desk),
+            Self::ImportCodex(import) => import.run(desk),
             Self::List(list) => list.run(desk),
             Self::Remove(remove) => remove.run(desk),
         }

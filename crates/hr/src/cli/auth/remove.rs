@@ -3,20 +3,21 @@
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use hr_core::catalog::Provider;
+use hr_core::catalog::{AuthScheme, Provider};
 use hr_core::credentials::{NotRemoved, Selector, collect_keys};
 use hr_core::pool::KeySource;
 use hr_core::secret::{Secret, TAIL_CHARS};
 
+use super::accounts;
 use crate::cli::desk::{self, Desk};
 use crate::cli::report::Advice;
 use crate::cli::{print, words};
 use crate::files::{edit, install};
 
-/// Remove stored keys of a provider
+/// Remove stored keys or accounts of a provider
 ///
 /// On a terminal you are asked first. A router that runs stops using a removed
-/// key at once.
+/// key at once. An account is named by who signed in, or by its id.
 ///
 /// Examples:
 ///
@@ -51,7 +52,11 @@ impl Remove {
             (false, Some(tail)) => Selector::Tail(tail.trim_start_matches('…').to_owned()),
             (false, None) => Selector::Index(1),
         };
+        let by_account = provider.auth == AuthScheme::Oauth;
         let question = match &selector {
+            Selector::All if by_account => format!("Remove all accounts of {}?", provider.id),
+            Selector::Tail(name) if by_account => format!("Remove the account {name} of {}?", provider.id),
+            Selector::Index(_) if by_account => format!("Remove the account of {}?", provider.id),
             Selector::All => format!("Remove all keys of {}?", provider.id),
             Selector::Tail(tail) => {
                 format!("Remove the key …{} of {}?", Secret::new(tail).tail(), provider.id)
@@ -61,8 +66,44 @@ impl Remove {
         if !self.yes && io::stdin().is_terminal() && !super::yes(&question)? {
             return print::out("Nothing was removed.\n");
         }
-        remove(desk, provider, &selector)
+        if by_account {
+            remove_accounts(desk, provider, &selector)
+        } else {
+            remove(desk, provider, &selector)
+        }
     }
+}
+
+fn remove_accounts(desk: &Desk, provider: &Provider, selector: &Selector) -> anyhow::Result<()> {
+    let path = desk.auth_path();
+    let (removed, left) = edit::credentials(&path, |file| {
+        let names: Vec<String> = file.accounts().map(accounts::name).collect();
+        let which = || {
+            let what = format!("several accounts of `{}` are meant", provider.id);
+            Advice::new(what, format!("say which: {}", names.join(", ")))
+                .and("or remove them all with `--all`")
+        };
+        if matches!(selector, Selector::Index(_)) && names.len() > 1 {
+            return Err(which().into());
+        }
+        let removed = file.remove_accounts(selector).map_err(|refusal| match refusal {
+            NotRemoved::Ambiguous(_) => which(),
+            NotRemoved::NotThere => {
+                let what = format!("no such account of `{}` is stored", provider.id);
+                Advice::new(what, "`hr auth list` shows what is stored")
+            }
+        })?;
+        Ok((removed, file.accounts().count()))
+    })?;
+    let names: Vec<String> = removed.iter().map(accounts::name).collect();
+    print::out(&format!(
+        "Removed {} of {}: {}\n{} left in {}\n",
+        words::count(removed.len(), "account"),
+        provider.id,
+        names.join(", "),
+        words::count(left, "account"),
+        path.display()
+    ))
 }
 
 fn remove(desk: &Desk, provider: &Provider, selector: &Selector) -> anyhow::Result<()> {

@@ -51,9 +51,10 @@ fn an_issuer_beats_neither_money_nor_the_model_that_was_named() {
         member("b", vec![model("m", 3)], 1),
         member("c", vec![model("n", 3)], 1),
     ]));
-    assert_eq!(world.order(&issued_by(&["a-0"]))[2], "a/paid/0");
-    let best = Ask { profile: Profile::Best, ..issued_by(&["a-0"]) };
-    assert_eq!(world.order(&best)[2], "a/paid/0");
+    for profile in [Profile::Balanced, Profile::Fast, Profile::Best, Profile::Frugal] {
+        let sold = Ask { profile, ..issued_by(&["a-0"]) };
+        assert_eq!(world.order(&sold)[2], "a/paid/0", "{profile:?}");
+    }
     let named = Ask { target: Target::Prefer("n".into()), ..issued_by(&["b-0"]) };
     assert_eq!(world.order(&named)[..2], ["c/n/0", "b/m/0"]);
     assert_eq!(world.order(&issued_by(&["c-0"]))[0], "c/n/0");

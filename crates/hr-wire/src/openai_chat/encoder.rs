@@ -50,7 +50,7 @@ impl Encoder {
         }
         let head = &mut self.head;
         head.extend_from_slice(b"{\"id\":");
-        write_string(head, &reply::id(id, &self.echo));
+        write_string(head, &reply::id(reply::PREFIX, id, &self.echo));
         head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
         head.extend_from_slice(reply::created(created, &self.echo).to_string().as_bytes());
         head.extend_from_slice(b",\"model\":");

@@ -76,6 +76,7 @@ fn chat_facts(envelope: &Envelope, told: Option<Result<Told, BadRequest>>) -> Re
         structured: offered.structured,
         effort: effort(envelope),
         shows_reasoning: true,
+        opaque: told.opaque,
         params: params(envelope, &["model", "messages", "stream"]),
         ..ChatFacts::default()
     })

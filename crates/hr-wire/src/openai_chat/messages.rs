@@ -1,8 +1,10 @@
 //! The messages of a chat request: their shapes, and what routing wants to know of them, in one walk.
 
+use super::decoder::beside;
 use crate::check::{empty_array, expect, missing, null, string, unknown_value};
 use crate::difficulty::KEYWORD_LIMIT;
 use crate::envelope::BadRequest;
+use crate::hub::Fingerprint;
 use crate::json::{self, Cursor, Kind, Text};
 
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
@@ -35,6 +37,8 @@ pub(crate) struct Told {
     pub last_turn: String,
     /// The bytes of all of it.
     pub last_turn_bytes: u64,
+    /// Opaque things beside calls.
+    pub opaque: Vec<Fingerprint>,
 }
 
 /// A walk over the messages, under way.
@@ -315,6 +319,9 @@ fn tool_call<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), Bad
             "type" => kind = Some(string(cursor).map_err(|bad| bad.within("type"))?),
             "function" => function = Some(cursor.skip()?),
             "custom" => custom = Some(cursor.skip()?),
+            "extra_content" if !null(cursor)? => {
+                walk.told.opaque.push(beside(cursor.skip()?).fingerprint());
+            }
             _ => {}
         }
         Ok::<(), BadRequest>(())

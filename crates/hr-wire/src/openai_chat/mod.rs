@@ -5,11 +5,12 @@
 //! became of it while the bytes pass untouched.
 //!
 //! Translated lane: [`request`], [`reply`] and [`stream`] go to the hub and back, over the wire shapes in
-//! [`types`]. [`error`] holds the words for the caller.
+//! [`types`]. [`Completions`] is the older endpoint of the same dialect, by translation only. [`error`] holds the words for the caller.
 
 mod bridge;
 mod check;
 mod chunk;
+mod completions;
 mod decoder;
 mod encoder;
 pub mod error;
@@ -30,6 +31,7 @@ mod whole;
 mod write;
 
 pub use bridge::to_whole;
+pub use completions::Completions;
 pub use error::{encode_error_event, kind_of_status, refuse};
 pub use facts::{EmbedFacts, TOKENS_OF_AN_IMAGE, read_chat, read_embeddings};
 pub use halves::OpenaiChat;

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hr_core::catalog::Quirks;
 
+use super::decoder::beside;
 use super::quirk::{self, Workbench};
 use crate::dialect::{Outgoing, Prepared};
 use crate::envelope::{Draft, Envelope};
 use crate::hub::Loss;
 use crate::json::quoted;
+use crate::patch;
 
 /// The fields that limit the answer.
 const OUTPUT_LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -28,6 +30,9 @@ pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
         }
     }
     limit_output(&mut draft, outgoing);
+    if !outgoing.foreign.is_empty() && leave_out_foreign(&mut draft, outgoing) {
+        losses.push(Loss::dropped("messages[].tool_calls[].extra_content"));
+    }
     let mut bench = Workbench::new(draft);
     for name in outgoing.quirks.functions.iter().chain(outgoing.model_quirks) {
         quirk::apply(name, &mut bench, &mut losses);
@@ -76,6 +81,23 @@ fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) {
             draft.set(limit, wanted.to_string());
         }
     }
+}
+
+/// Leaves out what others issued beside calls; tells whether there was any.
+fn leave_out_foreign(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) -> bool {
+    let is_foreign = |extra: &str| !outgoing.may_send(&beside(extra));
+    let without = |call: &str| {
+        patch::object(call, |call| {
+            call.get("extra_content").is_some_and(is_foreign) && call.remove("extra_content")
+        })
+    };
+    let of_calls = |calls: &str| patch::each(calls, |_, call| without(call).into());
+    let messages = draft.get("messages").and_then(|messages| {
+        patch::each(messages, |_, message| patch::within(message, "tool_calls", of_calls).into())
+    });
+    let Some(messages) = messages else { return false };
+    draft.set("messages", messages);
+    true
 }
 
 /// The four verbs: drop, rename, clamp, force.

@@ -43,6 +43,9 @@ pub fn decode(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Reply, Fail
     Ok(reply)
 }
 
+/// What the ids of replies begin with; some clients look.
+pub(super) const PREFIX: &str = "chatcmpl-";
+
 /// The blocks of an answer: reasoning, text, refusal, calls.
 fn blocks(choice: Choice<'_>, reply: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -91,7 +94,7 @@ pub fn encode(reply: &Reply, echo: &Echo) -> Vec<u8> {
     }
     let mut out = Vec::with_capacity(512 + text.as_ref().map_or(0, String::len));
     out.extend_from_slice(b"{\"id\":");
-    write_string(&mut out, &id(&reply.id, echo));
+    write_string(&mut out, &id(PREFIX, &reply.id, echo));
     out.extend_from_slice(b",\"object\":\"chat.completion\",\"created\":");
     out.extend_from_slice(created(reply.created, echo).to_string().as_bytes());
     out.extend_from_slice(b",\"model\":");
@@ -139,11 +142,11 @@ fn write_optional(out: &mut Vec<u8>, text: Option<&str>) {
 
 /// The id of a reply for clients of this dialect: the provider's, or one that no other reply has. Clients that
 /// see one id twice take two turns for one.
-pub(super) fn id(given: &str, echo: &Echo) -> String {
-    if given.starts_with("chatcmpl-") || (echo.nonce == 0 && !given.is_empty()) {
+pub(super) fn id(prefix: &str, given: &str, echo: &Echo) -> String {
+    if given.starts_with(prefix) || (echo.nonce == 0 && !given.is_empty()) {
         return given.to_owned();
     }
-    format!("chatcmpl-{:016x}{:08x}", echo.nonce, Fingerprint::of(given).0 & 0xffff_ffff)
+    format!("{prefix}{:016x}{:08x}", echo.nonce, Fingerprint::of(given).0 & 0xffff_ffff)
 }
 
 /// When a reply was made, or now.

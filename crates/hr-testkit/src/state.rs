@@ -92,7 +92,7 @@ impl State {
                 headers: &call.headers,
                 body: &call.body,
                 owner: key,
-                issued: &world.issued,
+                issued: Some(&world.issued),
             };
             let wrong = strictness.check(&inspected);
             if let Some(refusal) = strictness.refusal(world.dialect, &wrong) {

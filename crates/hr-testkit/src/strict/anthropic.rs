@@ -65,9 +65,6 @@ const MAX_USER_ID: usize = 512;
 const MIN_THINKING_TOP_P: f64 = 0.95;
 
 pub(super) fn check(strictness: &Strictness, call: &Inspected<'_>, body: &Value, wrong: &mut Vec<Fault>) {
-    if call.header("anthropic-version").is_none() {
-        wrong.push(Fault::new("anthropic-version: header is required"));
-    }
     let counting = call.endpoint == Endpoint::Count;
     check_fields(strictness, call, body, counting, wrong);
     let mut fault = |message: String| wrong.push(Fault::new(message));
@@ -83,7 +80,7 @@ pub(super) fn check(strictness: &Strictness, call: &Inspected<'_>, body: &Value,
     }
     check_tools(strictness, body, &mut fault);
     check_thinking(strictness, body, &mut fault);
-    Turns { strictness, body, owner: call.owner, issued: call.issued }.check(&mut fault);
+    Turns { strictness, body, call }.check(&mut fault);
     let marks = marks(body);
     if marks > MAX_CACHE_MARKS {
         fault(format!(

@@ -32,9 +32,6 @@ const REFUSED: [&str; 17] = [
 const MORE: [(&str, Kind); 1] = [("client_metadata", Kind::Object)];
 
 pub(super) fn check(strictness: &Strictness, call: &Inspected<'_>, body: &Value, wrong: &mut Vec<Fault>) {
-    if call.header("chatgpt-account-id").is_none_or(str::is_empty) {
-        wrong.push(Fault::detail("ChatGPT-Account-ID header is missing").status(401));
-    }
     for name in body.as_object().into_iter().flat_map(|fields| fields.keys()) {
         if REFUSED.contains(&name.as_str()) || strictness.refuses(name) {
             wrong.push(Fault::detail(format!("Unsupported parameter: {name}")));

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::kind::{Kind, is_plain, list, text};
 use super::responses::{invalid_type, invalid_value, missing_parameter, unknown};
-use super::{Fault, Rule, Strictness};
-use crate::issued::{Issued, Verdict};
+use super::{Fault, Inspected, Strictness};
 
 /// The most characters of an id.
 const MAX_ID: usize = 64;
@@ -107,8 +106,7 @@ const OUTPUT_PARTS: &[(&str, &[&str])] =
 pub(super) struct Items<'a> {
     pub(super) strictness: &'a Strictness,
     pub(super) body: &'a Value,
-    pub(super) owner: &'a str,
-    pub(super) issued: &'a Issued,
+    pub(super) call: &'a Inspected<'a>,
 }
 
 impl Items<'_> {
@@ -182,12 +180,7 @@ impl Items<'_> {
             }
             return;
         };
-        let good = match self.issued.judge(seal, self.owner, None) {
-            Verdict::Good => true,
-            Verdict::Foreign => !self.strictness.has(Rule::OwnSealsOnly),
-            Verdict::Changed | Verdict::Unknown => false,
-        };
-        if !good {
+        if !self.call.is_issued(self.strictness, seal, None) {
             let shown: String = seal.chars().take(8).collect();
             wrong.push(Fault {
                 param: None,
@@ -217,7 +210,7 @@ impl Items<'_> {
                         "Item '{id}' of type 'reasoning' was provided without its required following item."
                     )));
                 }
-            } else if let Some(leader) = self.issued.leader(id) {
+            } else if let Some(leader) = self.call.issued.and_then(|issued| issued.leader(id)) {
                 let before = index.checked_sub(1).map_or("", |before| text(&items[before]["id"]));
                 let anonymous =
                     index > 0 && items[index - 1]["type"] == "reasoning" && items[index - 1]["id"].is_null();

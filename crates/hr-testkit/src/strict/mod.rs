@@ -17,7 +17,7 @@ use hyper::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::dialect::{Dialect, Endpoint};
-use crate::issued::Issued;
+use crate::issued::{Issued, Verdict};
 use crate::refusal::{Refusal, Shape};
 use kind::names;
 
@@ -131,10 +131,21 @@ pub(crate) struct Inspected<'a> {
     pub(crate) body: &'a [u8],
     /// Whom seals must have been issued to.
     pub(crate) owner: &'a str,
-    pub(crate) issued: &'a Issued,
+    /// What was issued; without it every seal is a good one.
+    pub(crate) issued: Option<&'a Issued>,
 }
 
 impl Inspected<'_> {
+    /// Whether a seal comes back to where it was issued, for this text.
+    fn is_issued(&self, strictness: &Strictness, seal: &str, sealed: Option<&str>) -> bool {
+        let Some(issued) = self.issued else { return true };
+        match issued.judge(seal, self.owner, sealed) {
+            Verdict::Good => true,
+            Verdict::Foreign => !strictness.has(Rule::OwnSealsOnly),
+            Verdict::Changed | Verdict::Unknown => false,
+        }
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -216,6 +227,18 @@ impl Strictness {
         self
     }
 
+    /// What a strict fake of this dialect would not accept of this request for an answer, apart from its headers
+    /// and from what only the fake that issued it can know.
+    #[must_use]
+    pub fn complaints(&self, dialect: Dialect, body: &[u8]) -> Vec<String> {
+        let headers = HeaderMap::new();
+        let endpoint = Endpoint::Generate;
+        let call = Inspected { dialect, endpoint, headers: &headers, body, owner: "", issued: None };
+        let mut wrong = Vec::new();
+        self.check_body(&call, &mut wrong);
+        wrong.into_iter().map(|fault| fault.message).collect()
+    }
+
     fn has(&self, rule: Rule) -> bool {
         self.rules.contains(&rule)
     }
@@ -237,9 +260,15 @@ impl Strictness {
         if matches!(call.endpoint, Endpoint::Models | Endpoint::Usage) {
             return wrong;
         }
+        self.check_dialect_headers(call, &mut wrong);
+        self.check_body(call, &mut wrong);
+        wrong
+    }
+
+    fn check_body(&self, call: &Inspected<'_>, wrong: &mut Vec<Fault>) {
         let Ok(Value::Object(fields)) = serde_json::from_slice(call.body) else {
             wrong.push(Fault::new("the body is not a JSON object"));
-            return wrong;
+            return;
         };
         let names = names(call.body);
         if names.len() != fields.len() {
@@ -247,12 +276,22 @@ impl Strictness {
         }
         let body = Value::Object(fields);
         match call.dialect {
-            Dialect::Chat => chat::check(self, call, &body, &mut wrong),
-            Dialect::Anthropic => anthropic::check(self, call, &body, &mut wrong),
-            Dialect::Responses => responses::check(self, call, &body, &mut wrong),
-            Dialect::Codex => codex::check(self, call, &body, &mut wrong),
+            Dialect::Chat => chat::check(self, call, &body, wrong),
+            Dialect::Anthropic => anthropic::check(self, call, &body, wrong),
+            Dialect::Responses => responses::check(self, call, &body, wrong),
+            Dialect::Codex => codex::check(self, call, &body, wrong),
         }
-        wrong
+    }
+
+    /// Headers that one dialect alone wants.
+    fn check_dialect_headers(&self, call: &Inspected<'_>, wrong: &mut Vec<Fault>) {
+        if call.dialect == Dialect::Anthropic && call.header("anthropic-version").is_none() {
+            wrong.push(Fault::new("anthropic-version: header is required"));
+        }
+        let account = call.header("chatgpt-account-id");
+        if call.dialect == Dialect::Codex && account.is_none_or(str::is_empty) {
+            wrong.push(Fault::detail("ChatGPT-Account-ID header is missing").status(401));
+        }
     }
 
     /// The refusal of a call with these faults.
@@ -333,7 +372,7 @@ mod tests {
             headers,
             body: body.as_bytes(),
             owner: "key",
-            issued: &Issued::default(),
+            issued: None,
         };
         strictness.check(&call).into_iter().map(|fault| fault.message).collect()
     }

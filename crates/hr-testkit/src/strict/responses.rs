@@ -130,7 +130,7 @@ pub(super) fn check_meaning(
     check_text(&body["text"], wrong);
     check_tools(body, wrong);
     if matches!(call.endpoint, Endpoint::Generate | Endpoint::Compact) {
-        Items { strictness, body, owner: call.owner, issued: call.issued }.check(wrong);
+        Items { strictness, body, call }.check(wrong);
     }
 }
 

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::anthropic::{check_mark, extra, is_thinking};
 use super::kind::{is_plain, list, text};
-use super::{Rule, Strictness};
-use crate::issued::{Issued, Verdict};
+use super::{Inspected, Rule, Strictness};
 
 /// The most characters of an id.
 const MAX_ID: usize = 256;
@@ -37,8 +36,7 @@ const SERVER_RESULT: [&str; 5] = ["type", "tool_use_id", "content", "cache_contr
 pub(super) struct Turns<'a> {
     pub(super) strictness: &'a Strictness,
     pub(super) body: &'a Value,
-    pub(super) owner: &'a str,
-    pub(super) issued: &'a Issued,
+    pub(super) call: &'a Inspected<'a>,
 }
 
 /// Messages of one role that follow each other, as one.
@@ -119,7 +117,7 @@ impl Turns<'_> {
             "image" => check_image(&block["source"], &path, fault),
             "document" => check_document(&block["source"], &path, fault),
             "thinking" => self.check_signature(block, &path, fault),
-            "redacted_thinking" if !self.is_issued(text(&block["data"]), None) => {
+            "redacted_thinking" if !self.call.is_issued(self.strictness, text(&block["data"]), None) => {
                 fault(format!("{path}: Invalid `data` in `redacted_thinking` block"));
             }
             "tool_use" => check_call(block, &path, fault),
@@ -136,18 +134,9 @@ impl Turns<'_> {
             fault(format!("{path}.signature: Field required"));
             return;
         };
-        if !self.is_issued(signature, block["thinking"].as_str()) {
+        if !self.call.is_issued(self.strictness, signature, block["thinking"].as_str()) {
             let place = path.trim_end_matches(".thinking");
             fault(format!("{place}: Invalid `signature` in `thinking` block"));
-        }
-    }
-
-    /// Whether a seal comes back to where it was issued, for this text.
-    fn is_issued(&self, seal: &str, sealed: Option<&str>) -> bool {
-        match self.issued.judge(seal, self.owner, sealed) {
-            Verdict::Good => true,
-            Verdict::Foreign => !self.strictness.has(Rule::OwnSealsOnly),
-            Verdict::Changed | Verdict::Unknown => false,
         }
     }
 

@@ -94,7 +94,7 @@ impl Block<'_> {
                 json!({"type": "thinking", "thinking": text, "signature": signature.clone().unwrap_or_default()})
             }
             Block::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
-            Block::Text(_) => json!({"type": "text", "text": answer.whole_text(), "citations": null}),
+            Block::Text(_) => json!({"type": "text", "text": answer.whole_text(), "citations": []}),
             Block::Tool { id, name, arguments } => {
                 // A tool without arguments is called with an empty object; broken JSON cannot be shown whole.
                 let input = serde_json::from_str(arguments).unwrap_or_else(|_| Value::Object(Map::new()));
@@ -108,7 +108,7 @@ impl Block<'_> {
         match self {
             Block::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
             Block::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
-            Block::Text(_) => json!({"type": "text", "text": "", "citations": null}),
+            Block::Text(_) => json!({"type": "text", "text": "", "citations": []}),
             Block::Tool { id, name, .. } => {
                 json!({"type": "tool_use", "id": id, "name": name, "input": {}, "caller": {"type": "direct"}})
             }

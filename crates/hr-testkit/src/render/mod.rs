@@ -7,7 +7,7 @@ mod anthropic;
 mod chat;
 mod responses;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Usage};
 use crate::dialect::{Dialect, Endpoint};
@@ -50,9 +50,11 @@ pub(crate) struct Event {
 
 impl Event {
     /// An event that is named by the `type` in its data.
-    fn named(name: &'static str, mut data: Value) -> Event {
-        data["type"] = name.into();
-        Event { name: Some(name), data }
+    fn named(name: &'static str, data: Value) -> Event {
+        let mut fields = Map::from_iter([("type".to_owned(), Value::from(name))]);
+        fields.extend(data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        fields.insert("type".to_owned(), name.into());
+        Event { name: Some(name), data: fields.into() }
     }
 
     fn bare(data: Value) -> Event {

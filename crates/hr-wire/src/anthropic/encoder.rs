@@ -174,7 +174,7 @@ impl Encoder {
             return;
         }
         let block = match &slot.start {
-            Start::Text | Start::Refusal => json!({"type": "text", "text": "", "citations": null}),
+            Start::Text | Start::Refusal => json!({"type": "text", "text": "", "citations": []}),
             Start::Reasoning => match &slot.opaque {
                 Some(opaque) if is_redacted(opaque) => {
                     json!({"type": "redacted_thinking", "data": opaque.data})

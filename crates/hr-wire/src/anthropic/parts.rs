@@ -79,7 +79,7 @@ impl Parts {
             "tool_use" => Some(Part::ToolCall(ToolCall {
                 id: block.id.unwrap_or_default(),
                 name: block.name.unwrap_or_default(),
-                arguments: block.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
+                arguments: input(block.input),
                 ..ToolCall::default()
             })),
             "tool_reference" => block.tool_name.map(Part::ToolReference),
@@ -121,6 +121,23 @@ impl Parts {
 
 pub(super) fn breakpoint(control: &CacheControl) -> Part {
     Part::Breakpoint(Breakpoint { ttl: control.ttl.clone() })
+}
+
+/// The input of a call without the white space between its tokens: models write it so, and a conversation that
+/// reads the same is found in caches. Numbers and strings stay as they were written.
+pub(super) fn input(input: Option<&RawValue>) -> String {
+    let Some(text) = input.map(RawValue::get) else { return "{}".to_owned() };
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = |letter: &char| {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = in_string,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        in_string || !letter.is_ascii_whitespace()
+    };
+    text.chars().filter(kept).collect()
 }
 
 /// What only its issuer can read of a block of reasoning; what we carried for another comes out as it was.

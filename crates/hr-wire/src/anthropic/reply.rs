@@ -59,7 +59,7 @@ pub(super) fn encode(reply: &Reply, echo: &Echo) -> Vec<u8> {
 }
 
 fn text_block(text: &str) -> String {
-    json!({"type": "text", "text": text, "citations": null}).to_string()
+    json!({"type": "text", "text": text, "citations": []}).to_string()
 }
 
 fn thinking(reasoning: &Reasoning, display: Display) -> Option<String> {

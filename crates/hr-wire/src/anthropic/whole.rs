@@ -100,7 +100,7 @@ fn block(text: &str) -> Result<Option<Block>, Failure> {
         "tool_use" => Some(Block::ToolCall(ToolCall {
             id: wire.id.unwrap_or_default(),
             name: wire.name.ok_or_else(|| malformed("a call in the answer has no name".into()))?,
-            arguments: wire.input.map_or_else(|| "{}".to_owned(), |input| input.get().to_owned()),
+            arguments: parts::input(wire.input),
             ..ToolCall::default()
         })),
         "" => return Err(malformed("a block of the answer has no type".into())),

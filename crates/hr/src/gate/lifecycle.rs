@@ -88,7 +88,10 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
         // The receiver lives as long as this function.
         let _ = tell.send(end);
     };
+    let accounts = Arc::clone(&gate.accounts);
     let all_ended = server::serve(listener, gate, stop).await?;
+    // Tokens that were asked for must be stored, also when nobody waits for them any more.
+    accounts.settled().await;
     if !all_ended {
         warn!("requests were still in flight when SHUTDOWN_TIMEOUT ended");
     }

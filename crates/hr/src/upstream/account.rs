@@ -44,6 +44,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that is believed when the answer states one.
 const LONGEST_STATED_WAIT: Duration = Duration::from_secs(60 * 60);
+/// How long the end of the program waits for renewals.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 /// How many tokens of an account are still kept out of sight after they were replaced.
 const REPLACED_TOKENS: usize = 12;
 
@@ -95,15 +97,20 @@ impl Accounts {
         })
     }
 
-    /// Waits until nobody renews anything, so that no new token is lost when the program ends.
+    /// Waits until nobody renews anything, at most [`LAST_WAIT`], so that no new token is lost when the program ends.
     pub async fn settled(&self) {
         let known: Vec<Arc<Known>> = self.known.lock().values().cloned().collect();
-        for known in known {
-            let flight = known.inner.lock().flight.clone();
-            if let Some(mut flight) = flight {
-                // When nobody is left who could tell, nobody renews.
-                let _ = flight.wait_for(|done| *done).await;
+        let all = async {
+            for known in known {
+                let flight = known.inner.lock().flight.clone();
+                if let Some(mut flight) = flight {
+                    // When nobody is left who could tell, nobody renews.
+                    let _ = flight.wait_for(|done| *done).await;
+                }
             }
+        };
+        if tokio::time::timeout(LAST_WAIT, all).await.is_err() {
+            warn!("tokens of an account were still being renewed at the end");
         }
     }
 }
@@ -360,4 +367,59 @@ fn signed_out(why: &str) -> Failure {
     let failure =
         Failure::new(FailureKind::BadKey, format!("the account has to be signed in to again: {why}"));
     Failure { scope: Some(Scope::Key), ..failure.retry_after(Some(SIGNED_OUT_REST)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(refresh: &str) -> Arc<Account> {
+        Arc::new(Account {
+            id: "acc".to_owned(),
+            access_token: Some(Secret::new(format!("access-{refresh}"))),
+            refresh_token: Secret::new(refresh),
+            id_token: None,
+            last_refresh: None,
+            login_needed: None,
+        })
+    }
+
+    #[test]
+    fn a_file_read_before_a_renewal_brings_no_used_token_back() {
+        let known = Known::new(account("one"));
+        known.settle(Ended::Stored { account: (*account("two")).clone(), renewed: true });
+        known.read_anew(&account("one"));
+        assert_eq!(known.account().refresh_token.expose(), "two");
+        known.read_anew(&account("signed in anew"));
+        assert_eq!(known.account().refresh_token.expose(), "signed in anew");
+        let seen: Vec<String> = known.secrets().iter().map(|secret| secret.expose().to_owned()).collect();
+        for token in ["access-one", "one", "access-two", "two"] {
+            assert!(seen.iter().any(|secret| secret == token), "{token} is not kept out of sight");
+        }
+    }
+
+    #[test]
+    fn trouble_doubles_its_wait_up_to_a_limit_and_a_login_ends_it() {
+        let known = Known::new(account("one"));
+        let wait = || {
+            let inner = known.inner.lock();
+            inner.trouble.as_ref().map(|trouble| trouble.until.saturating_duration_since(Instant::now()))
+        };
+        let about = |left: Option<Duration>, wait: Duration| {
+            left.is_some_and(|left| left <= wait && left > wait - Duration::from_secs(1))
+        };
+        let trouble = |stated| Ended::Trouble { words: "no connection".to_owned(), retry_after: stated };
+        known.settle(trouble(None));
+        assert!(about(wait(), FIRST_WAIT));
+        known.settle(trouble(None));
+        assert!(about(wait(), FIRST_WAIT * 2));
+        for _ in 0..40 {
+            known.settle(trouble(None));
+        }
+        assert!(about(wait(), LONGEST_WAIT));
+        known.settle(trouble(Some(Duration::MAX)));
+        assert!(about(wait(), LONGEST_STATED_WAIT));
+        known.read_anew(&account("two"));
+        assert_eq!(wait(), None);
+    }
 }

@@ -13,6 +13,7 @@ use hr_core::catalog::Provider;
 use hr_core::credentials::{Account, AuthFile, Renewal};
 use hr_core::secret::Secret;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::response::Parts;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use sha2::{Digest, Sha256};
@@ -27,6 +28,9 @@ use crate::watch::events::chain;
 
 /// How long the answer of a token endpoint is waited for.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// How often it is asked when the connection breaks. The answer that was lost may have used the token up, and an
+/// endpoint that forgives this forgives it for a moment only.
+const ASKS: u32 = 3;
 /// How long another process may take for the same account: its own wait, and storing.
 const TURN_PATIENCE: Duration = Duration::from_secs(75);
 /// The most bytes of an answer.
@@ -235,30 +239,43 @@ async fn ask(order: &Order, refresh_token: &Secret) -> Answer {
     let Ok(uri) = Uri::try_from(&order.token_url) else {
         return trouble("the address of the token endpoint is not usable".to_owned());
     };
-    let mut request = Request::new(Full::new(Bytes::from(body.to_string())));
+    let body = Bytes::from(body.to_string());
+    let asks = async {
+        let mut asked = 1;
+        loop {
+            match exchange(&order.client, uri.clone(), body.clone()).await {
+                Err(_) if asked < ASKS => asked += 1,
+                last => return last,
+            }
+        }
+    };
+    match tokio::time::timeout(ANSWER_WAIT, asks).await {
+        Err(_) => trouble("the token endpoint did not answer in time".to_owned()),
+        Ok(Err(words)) => trouble(words),
+        Ok(Ok((head, body))) => understand(head.status, &head.headers, &body),
+    }
+}
+
+/// Asks once. A connection that broke is told in words without any content.
+async fn exchange(client: &Client, uri: Uri, body: Bytes) -> Result<(Parts, Bytes), String> {
+    let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT));
-    let exchange = async {
-        let response = order.client.send(request).await.map_err(|error| chain(&error))?;
-        let (head, incoming) = response.into_parts();
-        let body = UpstreamBody::new(&head.headers, incoming).whole(MAX_ANSWER_BYTES).await;
-        Ok((head, body))
-    };
-    let (head, body) = match tokio::time::timeout(ANSWER_WAIT, exchange).await {
-        Err(_) => return trouble("the token endpoint did not answer in time".to_owned()),
-        Ok(Err(words)) => return trouble(words),
-        Ok(Ok(answer)) => answer,
-    };
-    // A refusal is one also when its words are lost.
-    let lost = body.is_err();
-    understand(head.status, &head.headers, &body.unwrap_or_default(), lost)
+    let response = client.send(request).await.map_err(|error| chain(&error))?;
+    let (head, incoming) = response.into_parts();
+    match UpstreamBody::new(&head.headers, incoming).whole(MAX_ANSWER_BYTES).await {
+        Ok(body) => Ok((head, body)),
+        // A refusal is one also when its words are lost.
+        Err(_) if head.status == StatusCode::UNAUTHORIZED => Ok((head, Bytes::new())),
+        Err(error) => Err(chain(&error)),
+    }
 }
 
-fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], lost: bool) -> Answer {
+fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     let retry_after = || {
         let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
         Some(Duration::from_secs(text.trim().parse().ok()?))
@@ -267,7 +284,6 @@ fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8], lost: bool) 
     if status == StatusCode::OK {
         return match Renewal::read(body) {
             Some(renewal) => Answer::Renewal(renewal),
-            None if lost => trouble("the answer of the token endpoint broke off".to_owned()),
             None => trouble("the token endpoint answered with something else than tokens".to_owned()),
         };
     }
@@ -314,7 +330,7 @@ mod tests {
     #[test]
     fn only_a_refusal_is_for_good() {
         let said = |status: u16, body: &str| {
-            understand(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes(), false)
+            understand(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
         };
         let reused = r#"{"error": {"code": "refresh_token_reused"}}"#;
         for (status, body, code) in [
@@ -335,8 +351,7 @@ mod tests {
     #[test]
     fn a_stated_wait_is_heard() {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
-        let Answer::Trouble { retry_after, .. } =
-            understand(StatusCode::TOO_MANY_REQUESTS, &headers, b"", false)
+        let Answer::Trouble { retry_after, .. } = understand(StatusCode::TOO_MANY_REQUESTS, &headers, b"")
         else {
             panic!("a 429 passes")
         };

@@ -5,6 +5,7 @@
 mod caller;
 mod router;
 
+mod codex_login;
 mod many;
 mod reload;
 mod signals;

@@ -39,8 +39,9 @@ pub fn check_whole(dialect: Dialect, body: &[u8]) {
     let rows = &provider(dialect).errors;
     let read = upstream.read_whole(body, rows, Millis(NOW * 1000));
     let decoded = upstream.decode(body, rows, Millis(NOW * 1000));
-    if let (Ok(_), Err(failure)) = (&read, &decoded) {
-        panic!("accepted for callers of one dialect, refused for the others: {failure:?}");
+    // The other way round may be: a caller of the same dialect can make more of an odd field than the hub.
+    if let (Err(failure), Ok(reply)) = (&read, &decoded) {
+        panic!("an answer for callers of other dialects, none for those of its own: {failure:?}, {reply:?}");
     }
     let Ok(reply) = decoded else { return };
     for client in Dialect::ALL {

@@ -1,10 +1,10 @@
 // openai-node against the router: the same scenes as openai_python.py, where they are described.
-// `HR_NODE_MODULES` names the folder that prepare.sh installed the SDK into.
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 
-const { default: OpenAI } = createRequire(`${process.env.HR_NODE_MODULES}/`)('openai');
+import { check, load, refused, run } from './checks.mjs';
+
+const { default: OpenAI } = await load('openai');
 
 const baseURL = process.env.HR_BASE_URL;
 const apiKey = process.env.HR_API_KEY;
@@ -40,20 +40,6 @@ function counted(key = apiKey) {
   });
   return seen;
 }
-
-/** The error that a promise ends in, which is exactly of this kind. */
-async function refused(kind, promise) {
-  try {
-    await promise;
-  } catch (error) {
-    assert.equal(error.constructor.name, kind.name, String(error));
-    return error;
-  }
-  return assert.fail(`no ${kind.name}`);
-}
-
-const checks = [];
-const check = (name, scenes, run) => checks.push({ name, scenes, run });
 
 check('a plain answer', ['pool', 'llama'], async () => {
   const answer = await client.chat.completions.create({ model, messages, max_tokens: 16 });
@@ -269,17 +255,4 @@ check('a broken provider is a 503', ['trouble'], async () => {
   assert.equal(error.status, 503);
 });
 
-const scene = process.argv[2];
-const chosen = checks.filter(({ scenes }) => scenes.includes(scene));
-let failed = chosen.length === 0 ? 1 : 0;
-for (const { name, run } of chosen) {
-  try {
-    await run();
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n${error.stack}`);
-  }
-}
-// Keep-alive connections would hold the process open for a while.
-process.exit(failed ? 1 : 0);
+await run(process.argv[2]);

@@ -266,6 +266,14 @@ fn what_has_no_place_is_named() {
 }
 
 #[test]
+fn a_message_of_which_nothing_is_left_is_not_empty() {
+    let other = Part::Other { origin: Dialect::Anthropic, value: json!({"type": "container_upload"}) };
+    let (body, lost, _) = encoded(&of(vec![message(Role::User, vec![other])]));
+    assert_eq!(body["messages"], json!([{"role": "user", "content": "[omitted]"}]));
+    assert_eq!(lost, ["messages[].content[].container_upload"]);
+}
+
+#[test]
 fn records_of_the_user_are_not_passed_on() {
     let user = |user: &str| {
         let request = Request { user: Some(user.into()), ..of(vec![message(Role::User, vec![text("x")])]) };

@@ -89,8 +89,11 @@ fn chunks(out: &str) -> Vec<Value> {
     out.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect()
 }
 
+/// The id, the name and the input of a call.
+type Called = (String, String, String);
+
 /// What a client of this dialect puts together: text, reasoning, calls by index, finish.
-fn heard(out: &str) -> (String, String, Vec<(String, String, String)>, Option<String>) {
+fn heard(out: &str) -> (String, String, Vec<Called>, Option<String>) {
     let (mut text, mut reasoning, mut calls, mut finish) = (String::new(), String::new(), Vec::new(), None);
     for chunk in chunks(out) {
         let Some(choice) = chunk["choices"].get(0) else { continue };

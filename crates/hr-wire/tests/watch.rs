@@ -4,8 +4,9 @@
 
 use bytes::Bytes;
 use hr_core::failure::FailureKind;
-use hr_wire::openai_chat::encode_error_event;
+use hr_wire::openai_chat::error;
 use hr_wire::openai_chat::stream::Watch;
+use hr_wire::refusal::Refusal;
 
 const HELLO: &str =
     r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}"#;
@@ -146,7 +147,7 @@ fn what_only_disturbs_clients_is_kept_from_them() {
 
 #[test]
 fn a_cut_is_told_in_one_event() {
-    let event = encode_error_event("stream_interrupted", "the provider broke off");
+    let event = error::event(&Refusal::new(502, "the provider broke off").code("stream_interrupted"));
     let text = std::str::from_utf8(&event).unwrap();
     let json = text.strip_prefix("data: ").and_then(|rest| rest.strip_suffix("\n\n")).unwrap();
     let value: serde_json::Value = serde_json::from_str(json).unwrap();

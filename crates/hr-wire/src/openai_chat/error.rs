@@ -47,16 +47,8 @@ pub fn refuse(kind: &str, code: Option<&str>, message: &str, param: Option<&str>
     out
 }
 
-/// The last event of a stream that broke after it had begun. Nothing follows it, no `[DONE]` either: SDKs
-/// raise on it, and a stream that ends as usual would pass for a whole answer.
-#[must_use]
-pub fn encode_error_event(code: &str, message: &str) -> Bytes {
-    let mut out = Vec::new();
-    sse::encode(&mut out, None, &refuse("upstream_error", Some(code), message, None));
-    out.into()
-}
-
-/// The last event of a stream that broke, for this refusal.
+/// The last event of a stream that broke. Nothing follows it, no `[DONE]` either: SDKs raise on it, and a
+/// stream that ends as usual would pass for a whole answer.
 #[must_use]
 pub fn event(refusal: &Refusal<'_>) -> Bytes {
     let mut out = Vec::new();

@@ -32,7 +32,6 @@ mod write;
 
 pub use bridge::to_whole;
 pub use completions::Completions;
-pub use error::{encode_error_event, kind_of_status, refuse};
 pub use facts::{EmbedFacts, TOKENS_OF_AN_IMAGE, read_chat, read_embeddings};
 pub use halves::OpenaiChat;
 pub use prepare::{prepare, prepare_embeddings};

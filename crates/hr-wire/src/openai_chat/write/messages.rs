@@ -1,112 +1,29 @@
-//! Requests, from the hub. What one provider takes and another refuses is not known here: everything that the
-//! dialect has a word for is written, and the provider's quirks take out what it does not want.
+//! The messages of a request, as most servers take them: one message of instructions in front, text as one
+//! string, results as text, and what a result shows in the words of the user below it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use hr_core::catalog::Dialect;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::request::EFFORTS;
-use super::types::{WireCall, WireFormat, WireMessage, WireSchema, WireTool, WireToolFunction};
-use crate::dialect::{Encoded, Outgoing};
-use crate::envelope::{Edit, Envelope};
-use crate::hub::names::INPUT;
+use super::Writer;
 use crate::hub::{
-    CallKind, Document, DocumentSource, Effort, Fingerprint, Format, ImageSource, LONGEST_ID, Loss, Message,
-    NameRules, Names, Opaque, OpaqueKind, Part, RawJson, Reasoning, ReasoningWish, Repaired, Request, Role,
-    Thinking, Tool, ToolCall, ToolChoice, ToolKind, ToolOutput, legal_id, repair,
+    CallKind, Document, DocumentSource, ImageSource, LONGEST_ID, Loss, Message, Opaque, OpaqueKind, Part,
+    Reasoning, Role, ToolCall, ToolOutput, legal_id,
 };
+use crate::openai_chat::types::{WireCall, WireMessage};
 
-const RULES: NameRules = NameRules { longest: 64, namespaces: false, custom: false };
-
-/// The most tools that a request may hold. Beyond it, deferred ones that nobody found are left out.
-const MAX_TOOLS: usize = 128;
-/// The most stop words.
-const MAX_STOPS: usize = 4;
-/// The longest name of an end user that is sent as it is.
-const LONGEST_USER: usize = 64;
 /// What stands for a result that says nothing: several servers refuse an empty one.
 const NO_OUTPUT: &str = "(no output)";
 /// What stands where something of a result can only be shown below it.
 const BELOW: &str = "[attached below]";
-
-/// Writes a request. What the caller did not say stays unsaid.
-#[must_use]
-pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
-    let Repaired { messages, losses } = repair(request.messages.clone(), false);
-    let mut writer = Writer { outgoing, names: Names::of(&request.tools, RULES), losses };
-    let messages = writer.messages(messages);
-    let tools = writer.tools(request);
-    let mut fields: Vec<(&str, String)> =
-        vec![("model", Value::from(request.model.as_str()).to_string()), ("messages", written(&messages))];
-    if !tools.is_empty() {
-        fields.push(("tools", written(&tools)));
-        let choice = request.tool_choice.as_ref().map(|choice| writer.choice(choice).to_string());
-        fields.extend(choice.map(|choice| ("tool_choice", choice)));
-        let parallel = request.parallel_tool_calls.map(|parallel| parallel.to_string());
-        fields.extend(parallel.map(|parallel| ("parallel_tool_calls", parallel)));
-    }
-    fields.extend(request.format.as_ref().map(|format| ("response_format", written(&wire_format(format)))));
-    let plain = [
-        ("verbosity", request.verbosity.as_deref().map(Value::from)),
-        ("reasoning_effort", effort(&request.reasoning).map(Value::from)),
-        ("max_completion_tokens", request.max_output.map(Value::from)),
-        ("temperature", request.temperature.map(Value::from)),
-        ("top_p", request.top_p.map(Value::from)),
-        ("top_k", request.top_k.map(Value::from)),
-        ("stop", writer.stop(request)),
-        ("user", request.user.as_deref().map(|user| Value::from(&*pseudonym(user)))),
-        (
-            "prompt_cache_key",
-            request.cache_key.as_deref().map(|key| Value::from(&*legal_id(key, LONGEST_ID))),
-        ),
-        ("service_tier", writer.tier(request.service_tier.as_deref())),
-        ("stream", outgoing.stream.then(|| Value::from(true))),
-        (
-            "stream_options",
-            (outgoing.stream && request.include_usage).then(|| json!({"include_usage": true})),
-        ),
-    ];
-    fields.extend(plain.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
-    match request.extras.for_dialect(Dialect::OpenaiChat) {
-        Some(ours) => fields.extend(ours.iter().map(|(key, value)| (key.as_str(), value.to_string()))),
-        None => writer.losses.extend(request.extras.fields.keys().map(|key| Loss::dropped(key))),
-    }
-    Encoded { body: body(&fields), losses: writer.losses, names: writer.names }
-}
-
-fn body(fields: &[(&str, String)]) -> Bytes {
-    let Ok(empty) = Envelope::read(Bytes::from_static(b"{}")) else { return Bytes::new() };
-    let edits: Vec<Edit<'_>> =
-        fields.iter().map(|(key, value)| Edit::Set { key, value_json: Cow::from(value) }).collect();
-    empty.splice(&edits)
-}
-
-/// A wire shape as JSON text. Its keys are strings and its numbers finite, so it cannot fail.
-fn written(wire: &impl serde::Serialize) -> String {
-    serde_json::to_string(wire).unwrap_or_default()
-}
-
-/// A request being written.
-struct Writer<'a> {
-    outgoing: &'a Outgoing<'a>,
-    names: Names,
-    losses: Vec<Loss>,
-}
+/// What stands for a message of which nothing could be carried.
+const OMITTED: &str = "[omitted]";
 
 impl Writer<'_> {
-    fn lose(&mut self, loss: Loss) {
-        if !self.losses.contains(&loss) {
-            self.losses.push(loss);
-        }
-    }
-
-    fn messages(&mut self, messages: Vec<Message>) -> Vec<WireMessage> {
+    pub(super) fn messages(&mut self, messages: Vec<Message>) -> Vec<WireMessage> {
         let mut wires: Vec<WireMessage> = Vec::with_capacity(messages.len());
         // What results show that only a user may show here; it follows the last result of its group.
         let mut shown: Vec<Value> = Vec::new();
@@ -143,7 +60,7 @@ impl Writer<'_> {
                 Role::User => {
                     let mut content = std::mem::take(&mut shown);
                     content.extend(message.parts.iter().filter_map(|part| self.part(part)));
-                    match wires.last_mut().filter(|last| is_system_to_user(&message, last)) {
+                    match wires.last_mut().filter(|last| may_join(&message, last)) {
                         Some(last) => join(last, content),
                         None => {
                             let wire = self.wire(&message, Some(joined(content)));
@@ -337,151 +254,6 @@ impl Writer<'_> {
         let loss = Loss::dropped(&format!("messages[].content[].{what}"));
         self.lose(loss);
     }
-
-    fn tools(&mut self, request: &Request) -> Vec<WireItem> {
-        let mut seen = BTreeSet::new();
-        let mut tools: Vec<&Tool> = request.tools.iter().collect();
-        if let Some(ToolChoice::Allowed { names, .. }) = &request.tool_choice {
-            tools.retain(|tool| names.contains(&tool.name));
-        }
-        if tools.len() > MAX_TOOLS {
-            let found = found(&request.messages);
-            let mut room = MAX_TOOLS.saturating_sub(
-                tools.iter().filter(|tool| !tool.deferred || found.contains(tool.name.as_str())).count(),
-            );
-            tools.retain(|tool| {
-                let wanted = !tool.deferred || found.contains(tool.name.as_str()) || room > 0;
-                if tool.deferred && !found.contains(tool.name.as_str()) {
-                    room = room.saturating_sub(1);
-                }
-                wanted
-            });
-            self.lose(Loss::dropped("tools[].defer_loading"));
-        }
-        let mut items = Vec::with_capacity(tools.len());
-        for tool in tools {
-            let name = self.names.wire(tool.namespace.as_deref(), &tool.name).into_owned();
-            let item = match &tool.kind {
-                ToolKind::Other { origin: Dialect::OpenaiChat, value } => WireItem::Raw(value.0.clone()),
-                ToolKind::Other { .. } => {
-                    self.lose(Loss::dropped(&format!("tools[].{}", tool.name)));
-                    continue;
-                }
-                // Two of one name are refused everywhere.
-                _ if !seen.insert(name.clone()) => continue,
-                ToolKind::Function { parameters, strict } => {
-                    function(name, tool.description.clone(), parameters.clone(), *strict)
-                }
-                ToolKind::Custom { format } => {
-                    function(name, Some(free_text(tool, format.as_ref())), schema_of_text(), None)
-                }
-            };
-            items.push(item);
-        }
-        items
-    }
-
-    fn choice(&self, choice: &ToolChoice) -> Value {
-        match choice {
-            ToolChoice::Auto | ToolChoice::Allowed { required: false, .. } => json!("auto"),
-            ToolChoice::None => json!("none"),
-            ToolChoice::Required | ToolChoice::Allowed { required: true, .. } => json!("required"),
-            ToolChoice::Named { name, namespace } => {
-                let name = self.names.wire(namespace.as_deref(), name);
-                json!({"type": "function", "function": {"name": name}})
-            }
-        }
-    }
-
-    fn stop(&mut self, request: &Request) -> Option<Value> {
-        if request.stop.len() > MAX_STOPS {
-            self.lose(Loss::dropped("stop[4..]"));
-        }
-        let words: Vec<&String> = request.stop.iter().take(MAX_STOPS).collect();
-        (!words.is_empty()).then(|| json!(words))
-    }
-
-    /// The tier in the words of this dialect.
-    fn tier(&mut self, tier: Option<&str>) -> Option<Value> {
-        match tier? {
-            word @ ("auto" | "default" | "flex" | "priority" | "scale") => Some(word.into()),
-            "standard_only" => Some("default".into()),
-            _ => {
-                self.lose(Loss::dropped("service_tier"));
-                None
-            }
-        }
-    }
-}
-
-/// A tool on the wire: ours, or a provider's own as it came.
-#[derive(serde::Serialize)]
-#[serde(untagged)]
-enum WireItem {
-    Ours(WireTool),
-    Raw(Box<RawValue>),
-}
-
-fn function(
-    name: String,
-    description: Option<String>,
-    parameters: Option<RawJson>,
-    strict: Option<bool>,
-) -> WireItem {
-    // A tool without parameters takes an empty object; many servers want that said.
-    let parameters = parameters.map(|raw| raw.0).or_else(|| raw(r#"{"type":"object","properties":{}}"#));
-    WireItem::Ours(WireTool {
-        kind: "function".into(),
-        function: Some(WireToolFunction { name, description, parameters, strict }),
-        custom: None,
-        cache_control: None,
-    })
-}
-
-fn raw(json: &str) -> Option<Box<RawValue>> {
-    RawValue::from_string(json.to_owned()).ok()
-}
-
-/// The schema of a function that stands for a tool of free text.
-fn schema_of_text() -> Option<RawJson> {
-    let schema = json!({
-        "type": "object",
-        "properties": {INPUT: {"type": "string"}},
-        "required": [INPUT],
-        "additionalProperties": false,
-    });
-    raw(&schema.to_string()).map(RawJson)
-}
-
-/// What a tool of free text is for, with its grammar.
-fn free_text(tool: &Tool, format: Option<&RawJson>) -> String {
-    let mut words = tool.description.clone().unwrap_or_default();
-    let format = format.and_then(|format| serde_json::from_str::<Value>(format.0.get()).ok());
-    let grammar = format.as_ref().map(|format| match format.get("grammar") {
-        Some(inner) if inner.is_object() => inner,
-        _ => format,
-    });
-    if let Some(definition) = grammar.and_then(|grammar| grammar["definition"].as_str()) {
-        let syntax = grammar.and_then(|grammar| grammar["syntax"].as_str()).unwrap_or("given");
-        words.push_str(if words.is_empty() { "" } else { "\n\n" });
-        words.push_str(&format!("`{INPUT}` must follow this {syntax} grammar:\n{definition}"));
-    }
-    words
-}
-
-/// The tools that a search has found in the conversation.
-fn found(messages: &[Message]) -> BTreeSet<&str> {
-    let outputs = messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
-        Part::ToolOutput(output) => Some(&output.content),
-        _ => None,
-    });
-    outputs
-        .flatten()
-        .filter_map(|part| match part {
-            Part::ToolReference(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect()
 }
 
 /// Instructions within a conversation as words of the user, in their place: few servers take them there, and
@@ -507,7 +279,7 @@ fn texts(message: &Message, between: &str) -> String {
 }
 
 /// Whether a message of the user may join the one before it.
-fn is_system_to_user(message: &Message, last: &WireMessage) -> bool {
+fn may_join(message: &Message, last: &WireMessage) -> bool {
     last.role == "user"
         && last.name == message.name
         && last.rest.is_empty()
@@ -527,6 +299,9 @@ fn join(last: &mut WireMessage, mut content: Vec<Value>) {
 
 /// Content that is nothing but text as one string: every server takes that.
 fn joined(parts: Vec<Value>) -> Value {
+    if parts.is_empty() {
+        return Value::from(OMITTED);
+    }
     let texts: Option<Vec<&str>> =
         parts.iter().map(|part| part["text"].as_str().filter(|_| part["type"] == "text")).collect();
     match texts {
@@ -570,47 +345,4 @@ fn written_out(document: &Document) -> Option<String> {
 
 fn is_beside(opaque: &Opaque) -> bool {
     opaque.origin == Dialect::OpenaiChat && opaque.kind == OpaqueKind::Beside
-}
-
-/// The effort in the word of this dialect. A budget is as good as an effort; thinking that is switched off or
-/// left to the model says nothing.
-fn effort(wish: &ReasoningWish) -> Option<&'static str> {
-    let of_budget = |budget: u64| match budget {
-        0..=1024 => Effort::Low,
-        1025..=8192 => Effort::Medium,
-        8193..=24_576 => Effort::High,
-        _ => Effort::ExtraHigh,
-    };
-    let wanted = match (wish.thinking, wish.effort) {
-        (Some(Thinking::Off), effort) => effort.filter(|effort| *effort == Effort::None)?,
-        (_, Some(effort)) => effort,
-        (Some(Thinking::On), None) => wish.budget.map_or(Effort::Medium, of_budget),
-        (_, None) => of_budget(wish.budget?),
-    };
-    EFFORTS.iter().find(|(_, effort)| *effort == wanted).map(|(word, _)| *word)
-}
-
-/// Who the end user is, without what others should not know: some clients write whole records there.
-fn pseudonym(user: &str) -> Cow<'_, str> {
-    let plain = |letter: char| letter.is_alphanumeric() || "_-.@:|".contains(letter);
-    if user.len() <= LONGEST_USER && user.chars().all(plain) {
-        return Cow::Borrowed(user);
-    }
-    Cow::Owned(format!("user_{:016x}", Fingerprint::of(user).0))
-}
-
-fn wire_format(format: &Format) -> WireFormat {
-    match format {
-        Format::Text => WireFormat { kind: "text".into(), json_schema: None },
-        Format::Json => WireFormat { kind: "json_object".into(), json_schema: None },
-        Format::Schema { name, description, schema, strict } => WireFormat {
-            kind: "json_schema".into(),
-            json_schema: Some(WireSchema {
-                name: name.clone(),
-                description: description.clone(),
-                schema: schema.clone().map(|raw| raw.0),
-                strict: *strict,
-            }),
-        },
-    }
 }

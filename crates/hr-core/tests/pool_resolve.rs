@@ -487,3 +487,55 @@ fn a_plan_for_agents_is_paid_for_where_calls_are_sold() {
     let sold = [("KIMI_BASE_URL", "https://api.moonshot.cn/v1"), ("KIMI_MODEL", "kimi-k2.6")];
     assert_eq!(spend(&sold), ("kimi-k2.6".to_owned(), SpendClass::Paid));
 }
+
+const ACCOUNTS: &str = r#"{"codex_accounts": [
+    {"account_id": "out", "refresh_token": "r1", "login_needed": "refresh_token_reused"},
+    {"account_id": "in", "refresh_token": "r2", "access_token": "t"}
+]}"#;
+
+fn codex(layers: &Layers, auth: &[AuthSource]) -> (Option<Member>, Vec<Problem>) {
+    let (pool, warnings) = make(&builtin(), layers, auth).unwrap();
+    (pool.members.into_iter().find(|member| member.provider.id == "codex"), warnings)
+}
+
+#[test]
+fn accounts_that_are_signed_out_are_not_called() {
+    let (member, warnings) = codex(&Layers::default(), &[auth(ACCOUNTS, Trust::Home)]);
+    let member = member.unwrap();
+    assert_eq!(member.keys.iter().map(|key| key.id.0.as_str()).collect::<Vec<_>>(), ["account:in"]);
+    assert_eq!(member.keys[0].account.as_ref().unwrap().refresh_token, Secret::new("r2"));
+    assert_eq!(member.token_url.as_deref(), Some("https://auth.openai.com/oauth/token"));
+    assert_eq!(member.off, None);
+    let warned: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warned.len() == 1 && warned[0].contains("`out`") && warned[0].contains("hr auth login codex"),
+        "{warned:?}"
+    );
+    // With nobody else, the provider stays to be seen and says why it is not called.
+    let all_out = ACCOUNTS.replace(r#""access_token": "t""#, r#""login_needed": "refused""#);
+    let (member, _) = codex(&Layers::default(), &[auth(&all_out, Trust::Home)]);
+    let member = member.unwrap();
+    assert_eq!(member.keys.len(), 2);
+    assert!(member.off.unwrap().contains("hr auth login codex"));
+}
+
+#[test]
+fn tokens_are_renewed_where_the_first_variable_says() {
+    let of = |pairs: &[(&str, &str)]| {
+        codex(&environment(pairs), &[auth(ACCOUNTS, Trust::Home)]).0.unwrap().token_url.unwrap()
+    };
+    let (own, theirs) = ("http://127.0.0.1:1/token", "http://127.0.0.1:2/token");
+    assert_eq!(of(&[("CODEX_REFRESH_TOKEN_URL_OVERRIDE", theirs)]), theirs);
+    assert_eq!(of(&[("CODEX_REFRESH_TOKEN_URL_OVERRIDE", theirs), ("CODEX_TOKEN_URL", own)]), own);
+}
+
+#[test]
+fn a_working_directorys_token_endpoint_gets_nobody_elses_tokens() {
+    let env = file("CODEX_TOKEN_URL=http://evil.example/token\n", Trust::WorkingDirectory);
+    let layers = Layers { env_files: vec![env], ..Layers::default() };
+    let (member, warnings) = codex(&layers, &[auth(ACCOUNTS, Trust::Home)]);
+    assert!(member.is_none());
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("CODEX_TOKEN_URL")), "{warnings:?}");
+    let (member, _) = codex(&layers, &[auth(ACCOUNTS, Trust::WorkingDirectory)]);
+    assert_eq!(member.unwrap().keys.len(), 1);
+}

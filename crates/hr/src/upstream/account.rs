@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::client::Client;
-use super::refresh::{self, Ended, Order};
+use super::refresh::{self, Ended, Order, Unsaved};
 
 /// How long a call waits for a renewal while another candidate remains.
 pub const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(2);
@@ -128,7 +128,7 @@ struct Inner {
     flight: Option<watch::Receiver<bool>>,
     trouble: Option<Trouble>,
     /// Tokens that could not be stored yet; no request sees them before.
-    unsaved: Option<Account>,
+    unsaved: Option<Unsaved>,
 }
 
 /// Why nothing is renewed for a while.
@@ -146,7 +146,7 @@ impl Known {
 
     fn secrets(&self) -> Vec<Secret> {
         let inner = self.inner.lock();
-        let unsaved = inner.unsaved.iter().flat_map(Account::secrets);
+        let unsaved = inner.unsaved.iter().flat_map(|unsaved| unsaved.account.secrets());
         inner.account.secrets().chain(&inner.replaced).chain(unsaved).cloned().collect()
     }
 
@@ -208,13 +208,13 @@ impl Known {
                 warn!(account = id, because, "an account has to be signed in to again");
                 inner.adopt(Arc::new(account));
             }
-            Ended::Unsaved { account, words } => {
+            Ended::Unsaved { unsaved, words } => {
                 warn!(
                     account = id,
                     cause = words,
                     "the renewed tokens of an account could not be stored yet"
                 );
-                inner.unsaved = Some(account);
+                inner.unsaved = Some(unsaved);
                 inner.strike(words, None);
             }
             Ended::Trouble { words, retry_after } => {
@@ -338,7 +338,7 @@ impl Signer {
         Ok(Arc::clone(&inner.account))
     }
 
-    fn order(&self, account: &Arc<Account>, refused: Option<Secret>, unsaved: Option<Account>) -> Order {
+    fn order(&self, account: &Arc<Account>, refused: Option<Secret>, unsaved: Option<Unsaved>) -> Order {
         Order {
             auth: self.auth.clone(),
             account: Arc::clone(account),

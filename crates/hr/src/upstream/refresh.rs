@@ -48,14 +48,23 @@ pub struct Order {
     pub account: Arc<Account>,
     /// The access token that the provider has refused, when that is why.
     pub refused: Option<Secret>,
-    /// Tokens that an earlier renewal could not store.
-    pub unsaved: Option<Account>,
+    /// What an earlier renewal could not store.
+    pub unsaved: Option<Unsaved>,
     /// What calls the token endpoint.
     pub client: Arc<Client>,
     /// Whose account it is.
     pub provider: Arc<Provider>,
     /// The token endpoint.
     pub token_url: String,
+}
+
+/// New tokens that are not on disk yet.
+#[derive(Clone)]
+pub struct Unsaved {
+    /// The account with them.
+    pub account: Account,
+    /// The refresh token that was used up for them.
+    pub used: Secret,
 }
 
 /// How a renewal ended.
@@ -71,9 +80,9 @@ pub enum Ended {
     SignedOut(Account),
     /// New tokens were made and are not on disk.
     Unsaved {
-        /// The account with them.
-        account: Account,
-        /// Why they are not.
+        /// What is to be stored.
+        unsaved: Unsaved,
+        /// Why it could not be.
         words: String,
     },
     /// Something that may pass; the tokens are the same.
@@ -113,8 +122,8 @@ pub async fn renew(order: Order) -> Ended {
 async fn alone(order: Order) -> anyhow::Result<Ended> {
     let turn = turn_file(&order.auth, &order.account.id);
     let _turn = blocking(move || Held::take_within(&turn, TURN_PATIENCE)).await?;
-    if let Some(account) = order.unsaved {
-        return keep(order.auth, order.account.refresh_token.clone(), account).await;
+    if let Some(unsaved) = order.unsaved {
+        return keep(order.auth, unsaved).await;
     }
     let (auth, id) = (order.auth.clone(), order.account.id.clone());
     let stored = blocking(move || {
@@ -135,7 +144,7 @@ async fn alone(order: Order) -> anyhow::Result<Ended> {
     match ask(&order, &stored.refresh_token).await {
         Answer::Renewal(renewal) => {
             let account = stored.renewed(renewal, wall());
-            keep(order.auth, stored.refresh_token, account).await
+            keep(order.auth, Unsaved { account, used: stored.refresh_token }).await
         }
         Answer::Refused(code) => mark(order.auth, stored, code).await,
         Answer::Trouble { words, retry_after } => Ok(Ended::Trouble { words, retry_after }),
@@ -160,8 +169,8 @@ pub async fn sign_out(order: Order, code: &str) -> Option<Ended> {
 
 /// Stores renewed tokens in the place of those that were used for them. Somebody who has signed in meanwhile is
 /// not undone, nor somebody who has removed the account.
-async fn keep(auth: PathBuf, used: Secret, account: Account) -> anyhow::Result<Ended> {
-    let renewed = account.clone();
+async fn keep(auth: PathBuf, unsaved: Unsaved) -> anyhow::Result<Ended> {
+    let Unsaved { account: renewed, used } = unsaved.clone();
     let kept = change(auth, move |file| match file.account(&renewed.id) {
         None => Ended::trouble("the account is not stored any more"),
         Some(stored) if stored.refresh_token != used => {
@@ -174,7 +183,7 @@ async fn keep(auth: PathBuf, used: Secret, account: Account) -> anyhow::Result<E
     });
     Ok(match kept.await {
         Ok(ended) => ended,
-        Err(error) => Ended::Unsaved { account, words: format!("{error:#}") },
+        Err(error) => Ended::Unsaved { unsaved, words: format!("{error:#}") },
     })
 }
 

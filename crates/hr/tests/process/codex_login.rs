@@ -362,6 +362,35 @@ fn assert_no_pieces(auth: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_tokens_that_cannot_be_stored_are_kept_until_they_can() {
+    let scene = Scene::new().await;
+    let login = scene.accounts.add("acc-1", "plus", Duration::ZERO);
+    scene.store(&[&login]);
+    let gate = Gate::closed();
+    scene.accounts.behind(&gate);
+    let router = scene.router().await;
+    let caller = router.caller();
+    let request = tokio::spawn(async move { caller.chat("hi").await });
+    while scene.accounts.refreshes().is_empty() {
+        tokio::time::sleep(LOOK).await;
+    }
+    // Whatever is in its place now, it is no file that can be written.
+    let aside = scene.folder.path().join("aside");
+    std::fs::rename(scene.auth(), &aside).unwrap();
+    std::fs::create_dir(scene.auth()).unwrap();
+    gate.open();
+    while !router.log().contains("could not be stored yet") {
+        tokio::time::sleep(LOOK).await;
+    }
+    assert!(scene.called().is_empty(), "no request sees a token that is not on disk");
+    std::fs::remove_dir(scene.auth()).unwrap();
+    std::fs::rename(&aside, scene.auth()).unwrap();
+    all_were_served(&[request.await.map(|got| (got.status, got.said())).unwrap()]);
+    assert_eq!(scene.accounts.refreshes().len(), 1);
+    assert_ne!(scene.refresh_token("acc-1"), login.refresh_token);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_until_a_new_token_is_stored() {
     let scene = Scene::new().await;
     scene.store(&[&scene.accounts.add("acc-1", "plus", Duration::ZERO)]);

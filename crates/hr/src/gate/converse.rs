@@ -45,13 +45,18 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     let (started, patience) = (gate.clock.now(), live.settings.timeouts.request_deadline);
     let bytes = intake::read(&visit.headers, body, live.settings.max_request_bytes, patience).await?;
     let circumstances = Circumstances { nonce: gate.chance.draw(), now: started.0 / 1000 };
-    let question = Question::read(bytes, *endpoint, circumstances)?;
+    let mut question = Question::read(bytes, *endpoint, circumstances)?;
+    if let Some(previous) = question.previous() {
+        let whole = gate.replies.go_on(started, visit.caller, previous, question.envelope())?;
+        question = Question::read(whole, *endpoint, circumstances)?;
+    }
     let deadline = started.after(patience);
     if !question.stream() {
         return serve(visit, question, deadline).await;
     }
-    let (client, hold) = (endpoint.client(), live.settings.timeouts.hold);
-    held::within(Arc::clone(gate), hold, client, serve(visit, question, deadline)).await
+    let (gate, hold) = (Arc::clone(gate), live.settings.timeouts.hold);
+    let voice = (endpoint.client(), Arc::clone(question.echo()));
+    held::within(gate, hold, voice, serve(visit, question, deadline)).await
 }
 
 /// Finds somebody who answers the question before the deadline.

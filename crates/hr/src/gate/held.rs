@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hr_wire::dialect::ClientHalf;
+use hr_wire::dialect::{ClientHalf, Echo};
 use http::StatusCode;
 use tokio::time::{Instant, Sleep};
 
@@ -25,7 +25,7 @@ type Work = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 pub async fn within(
     gate: Arc<Gate>,
     limit: Duration,
-    client: &'static dyn ClientHalf,
+    (client, echo): (&'static dyn ClientHalf, Arc<Echo>),
     work: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
 ) -> Result<Answer, Refusal> {
     let mut work: Work = Box::pin(work);
@@ -34,7 +34,7 @@ pub async fn within(
         Err(_) => {
             let sign = Box::pin(tokio::time::sleep(Duration::ZERO));
             let interval = limit.min(reply::KEEP_ALIVE);
-            let held = Held { gate, client, stage: Stage::Waiting(work), sign, interval };
+            let held = Held { gate, client, echo, stage: Stage::Waiting(work), sign, interval };
             Ok(answer::stream(AnswerBody::Held(Box::new(held))))
         }
     }
@@ -44,6 +44,7 @@ pub async fn within(
 pub struct Held {
     gate: Arc<Gate>,
     client: &'static dyn ClientHalf,
+    echo: Arc<Echo>,
     stage: Stage,
     /// Runs until the next sign of life.
     sign: Pin<Box<Sleep>>,
@@ -82,13 +83,13 @@ impl Held {
             Poll::Pending => {
                 ready!(self.sign.as_mut().poll(context));
                 self.sign.as_mut().reset(Instant::now() + self.interval);
-                Poll::Ready(Some(Bytes::from_static(self.client.keep_alive())))
+                Poll::Ready(Some(self.client.early_sign(&self.echo)))
             }
         }
     }
 
     fn fail(&mut self, refusal: &Refusal) -> Poll<Option<Bytes>> {
         self.stage = Stage::Ended;
-        Poll::Ready(Some(self.client.error_event(&refusal.words())))
+        Poll::Ready(Some(self.client.early_error(&refusal.words(), &self.echo)))
     }
 }

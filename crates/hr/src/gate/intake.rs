@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
+use super::inflate::{self, Encoding};
 
 /// The longest silence while a caller sends its body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
@@ -21,7 +22,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// Reads a body of at most `limit` bytes, for at most as long as `patience` in all.
 ///
 /// # Errors
-/// 413 over the limit (at once where the length was promised), 415 for a compressed body, 408 when the
+/// 413 over the limit (at once where the length was promised), 415 for an unknown compression, 408 when the
 /// caller stops sending or takes too long, 400 when the connection breaks.
 pub async fn read(
     headers: &HeaderMap,
@@ -30,15 +31,13 @@ pub async fn read(
     patience: Duration,
 ) -> Result<Bytes, Refusal> {
     let until = Instant::now() + patience;
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        linger(body);
-        return Err(Refusal::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the request body must not be compressed",
-        )
-        .code("unsupported_content_encoding")
-        .param("Content-Encoding"));
-    }
+    let encodings = match inflate::encodings(headers) {
+        Ok(encodings) => encodings,
+        Err(refusal) => {
+            linger(body);
+            return Err(refusal);
+        }
+    };
     let promised = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
@@ -59,7 +58,7 @@ pub async fn read(
                 )
                 .code("request_timeout"));
             }
-            Ok(None) => return Ok(all.freeze()),
+            Ok(None) => return unpacked(all.freeze(), encodings, limit).await,
             Ok(Some(Err(_))) => {
                 return Err(
                     Refusal::new(StatusCode::BAD_REQUEST, "the request body broke off").code("broken_body")
@@ -74,10 +73,20 @@ pub async fn read(
         }
         if all.is_empty() && body.is_end_stream() {
             // The whole body came in one piece, which needs no copy.
-            return Ok(data);
+            return unpacked(data, encodings, limit).await;
         }
         all.extend_from_slice(&data);
     }
+}
+
+/// The body without its compression.
+async fn unpacked(body: Bytes, encodings: Vec<Encoding>, limit: usize) -> Result<Bytes, Refusal> {
+    if encodings.is_empty() {
+        return Ok(body);
+    }
+    let work = move || encodings.into_iter().try_fold(body, |body, encoding| encoding.inflate(&body, limit));
+    // A few bytes can be work for long.
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(super::routes::defect()))
 }
 
 /// Reads away, in the background and for a short while, what a refused caller is still sending.
@@ -99,7 +108,8 @@ pub fn linger(mut body: Incoming) {
     });
 }
 
-fn too_large(limit: usize) -> Refusal {
+/// That a body is larger than it may be.
+pub fn too_large(limit: usize) -> Refusal {
     Refusal::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         format!("the request body is larger than {limit} bytes (set MAX_REQUEST_BYTES to allow more)"),

@@ -21,7 +21,7 @@ use super::attempt::Started;
 use super::caller::CallerId;
 use super::converse::Visit;
 use super::question::{Letter, Question};
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Sequel};
 use super::reply::Stream;
 use super::{Gate, Live, losses, verdict};
 use crate::watch::events::{Ended, RequestLine};
@@ -284,18 +284,20 @@ impl<'a> Journey<'a> {
     pub fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
         let (provider, model) = (self.line.provider.clone(), self.model.take());
         let attempts = self.line.attempts;
+        let sequel = Sequel { caller: self.caller, input: self.question.kept_input() };
         let lost = losses::header(losses);
         self.line.lost(lost.as_ref().and_then(|names| names.to_str().ok()));
         let mut answer = match started {
             Started::Whole(translation) => {
                 let Translation { body, whole, keepsake } = *translation;
-                receipt.remember(self.caller, &whole.opaque, keepsake);
+                let reply = sequel.input.is_some().then(|| body.clone());
+                receipt.remember(&sequel, &whole.opaque, keepsake, reply);
                 receipt.succeed(whole.usage);
                 self.line.end(200, Ended::Well);
                 answer::whole(StatusCode::OK, "application/json", body)
             }
             Started::Stream(opening) => {
-                let stream = Stream::new(opening, receipt, self.caller, self.line);
+                let stream = Stream::new(opening, receipt, sequel, self.line);
                 answer::stream(AnswerBody::Stream(Box::new(stream)))
             }
         };

@@ -52,6 +52,7 @@ impl Lane {
         match &self.names {
             None => {
                 let whole = self.upstream.read_whole(&body, &provider.errors, now)?;
+                let body = self.client.pass_whole(&body, &self.echo);
                 Ok(Translation { body, whole, keepsake: None })
             }
             Some(names) => {

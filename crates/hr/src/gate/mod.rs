@@ -12,8 +12,10 @@ pub mod attempt;
 pub mod caller;
 pub mod clock;
 pub mod converse;
+pub mod count;
 pub mod endpoint;
 pub mod held;
+pub mod inflate;
 pub mod intake;
 pub mod journey;
 pub mod lane;
@@ -24,11 +26,13 @@ pub mod models;
 pub mod paths;
 pub mod question;
 pub mod receipt;
+pub mod replies;
 pub mod reply;
 pub mod routes;
 pub mod server;
 pub mod shelf;
 pub mod status;
+pub mod tokens;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -54,6 +58,7 @@ use caller::{Callers, Doors};
 use clock::{Chance, Clock};
 pub use lifecycle::{RunOptions, run};
 use memory::Memory;
+use replies::Replies;
 
 /// What the gateway runs by, as the files and the environment say it.
 pub struct Configuration {
@@ -241,6 +246,8 @@ pub struct Gate {
     pub accounts: Arc<Accounts>,
     /// What must be known of earlier replies.
     pub memory: Memory,
+    /// The replies that callers may go on from.
+    pub replies: Replies,
     /// Whether what still streams has to end now.
     closing: AtomicBool,
     /// Names this instance in the hop header, so that it knows its own calls when they come back.
@@ -267,6 +274,7 @@ impl Gate {
             metrics: Metrics::new(),
             accounts,
             memory: Memory::new(),
+            replies: Replies::new(),
             closing: AtomicBool::new(false),
             instance,
         }))

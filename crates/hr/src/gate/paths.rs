@@ -29,25 +29,29 @@ pub enum Page<'a> {
     Status,
     /// Something that the pool serves.
     Ask(Endpoint),
+    /// How many tokens a conversation is.
+    Count,
+    /// A reply that was kept.
+    Reply(&'a str),
+    /// What led to it.
+    ReplyInput(&'a str),
 }
 
 impl Page<'_> {
-    /// The method that it answers to, besides `HEAD` for `GET`.
-    #[must_use]
-    pub fn method(self) -> Method {
-        match self {
-            Self::Ask(_) => Method::POST,
-            _ => Method::GET,
-        }
-    }
-
-    /// What it answers to, for the header.
+    /// The methods that it answers to, as a header says them.
     #[must_use]
     pub fn allow(self) -> &'static str {
         match self {
-            Self::Ask(_) => "POST",
+            Self::Ask(_) | Self::Count => "POST",
+            Self::Reply(_) => "GET, HEAD, DELETE",
             _ => "GET, HEAD",
         }
+    }
+
+    /// Whether it answers to this method.
+    #[must_use]
+    pub fn answers_to(self, method: &Method) -> bool {
+        self.allow().split(", ").any(|known| known == method.as_str())
     }
 }
 
@@ -69,7 +73,10 @@ pub fn page(path: &str) -> Option<Page<'_>> {
         }
         (Some("chat"), Some("completions"), None) => Page::Ask(Endpoint::Chat),
         (Some("messages"), None, _) => Page::Ask(Endpoint::Messages),
+        (Some("messages"), Some("count_tokens"), None) => Page::Count,
         (Some("responses"), None, _) => Page::Ask(Endpoint::Responses),
+        (Some("responses"), Some(id), None) => Page::Reply(id),
+        (Some("responses"), Some(id), Some("input_items")) => Page::ReplyInput(id),
         (Some("embeddings"), None, _) => Page::Ask(Endpoint::Embeddings),
         _ => return None,
     })
@@ -91,6 +98,8 @@ fn below_prefixes(path: &str) -> &str {
 pub fn speaks(path: &str, headers: &HeaderMap) -> &'static dyn ClientHalf {
     match page(path) {
         Some(Page::Ask(endpoint)) => return endpoint.client(),
+        Some(Page::Count) => return client_half(Dialect::Anthropic),
+        Some(Page::Reply(_) | Page::ReplyInput(_)) => return client_half(Dialect::OpenaiResponses),
         Some(_) => {}
         None => {
             let has = |word| path.split('/').any(|part| part == word);
@@ -132,6 +141,9 @@ mod tests {
             ("/v1/anthropic/v1/messages", Page::Ask(Endpoint::Messages)),
             ("/messages", Page::Ask(Endpoint::Messages)),
             ("/v1/responses/", Page::Ask(Endpoint::Responses)),
+            ("/v1/responses/resp_1", Page::Reply("resp_1")),
+            ("/responses/resp_1/input_items", Page::ReplyInput("resp_1")),
+            ("/anthropic/v1/messages/count_tokens", Page::Count),
         ] {
             assert_eq!(page(path), Some(wanted), "{path}");
         }

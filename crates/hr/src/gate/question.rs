@@ -16,6 +16,7 @@ use super::Live;
 use super::answer::Refusal;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
+use super::models;
 use super::verdict::unknown_model;
 
 /// The preference of the caller.
@@ -93,8 +94,9 @@ impl Question {
         let profile = headers.get(PROFILE).and_then(|value| value.to_str().ok());
         match &self.facts {
             Facts::Chat(facts) => {
-                let (target, profile) = route::target(&facts.model, profile, &live.roster.pool)
-                    .map_err(|_| unknown_model(&facts.model))?;
+                let (target, profile) =
+                    route::target(models::meant(&facts.model, &live.roster.pool), profile, &live.roster.pool)
+                        .map_err(|_| unknown_model(&facts.model))?;
                 Ok(Ask {
                     target,
                     profile,
@@ -134,6 +136,34 @@ impl Question {
             Facts::Chat(facts) => &facts.model,
             Facts::Embed(facts) => &facts.model,
         }
+    }
+
+    /// The reply that it goes on from, by its id.
+    pub fn previous(&self) -> Option<&str> {
+        match &self.facts {
+            Facts::Chat(facts) => facts.previous.as_deref(),
+            Facts::Embed(_) => None,
+        }
+    }
+
+    /// The conversation that the reply is to be kept with, where it is to be kept.
+    pub fn kept_input(&self) -> Option<String> {
+        match &self.facts {
+            Facts::Chat(facts) if facts.keep => {
+                Some(self.envelope.get("input").unwrap_or_default().to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The body as it came.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// What of it comes back in the reply.
+    pub fn echo(&self) -> &Arc<Echo> {
+        &self.echo
     }
 
     /// Whether a stream is wanted.

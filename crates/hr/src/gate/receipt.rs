@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hr_core::catalog::Provider;
 use hr_core::failure::Failure;
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
@@ -14,6 +15,14 @@ use hr_wire::lane::Keepsake;
 use super::caller::CallerId;
 use super::{Gate, Live};
 use crate::watch::events;
+
+/// Who may go on from an answer, and from what.
+pub struct Sequel {
+    /// Whose access key it came with.
+    pub caller: CallerId,
+    /// The input that the reply is to be kept with.
+    pub input: Option<String>,
+}
 
 /// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
 /// that says nothing about the candidate.
@@ -67,12 +76,22 @@ impl Receipt {
         self.tell(&effects);
     }
 
-    /// Keeps what must be known of the answer when the conversation goes on.
-    pub fn remember(&self, caller: CallerId, issued: &[Fingerprint], keepsake: Option<Keepsake>) {
+    /// Keeps what must be known of the answer when the conversation goes on; the `reply` itself where its caller
+    /// wants it kept.
+    pub fn remember(
+        &self,
+        sequel: &Sequel,
+        issued: &[Fingerprint],
+        keepsake: Option<Keepsake>,
+        reply: Option<Bytes>,
+    ) {
         let (memory, now) = (&self.gate.memory, self.now());
         memory.issued(now, self.key(), issued);
         if let Some(keepsake) = keepsake {
-            memory.keep(now, caller, keepsake);
+            memory.keep(now, sequel.caller, keepsake);
+        }
+        if let (Some(input), Some(reply)) = (&sequel.input, reply) {
+            self.gate.replies.keep(now, sequel.caller, input, reply);
         }
     }
 

@@ -16,8 +16,7 @@ use hr_wire::refusal::Refusal;
 use tokio::time::{Instant, Sleep};
 
 use super::attempt::{self, Opening};
-use super::caller::CallerId;
-use super::receipt::Receipt;
+use super::receipt::{Receipt, Sequel};
 use crate::upstream::body::UpstreamBody;
 use crate::watch::events::{Ended, RequestLine};
 
@@ -35,7 +34,7 @@ pub struct Stream {
     /// Reused for each chunk.
     out: Vec<Bytes>,
     receipt: Option<Receipt>,
-    caller: CallerId,
+    sequel: Sequel,
     line: RequestLine,
     pause: Pause,
 }
@@ -60,7 +59,7 @@ struct Pause {
 impl Stream {
     /// Forwards this stream.
     #[must_use]
-    pub fn new(opening: Opening, receipt: Receipt, caller: CallerId, line: RequestLine) -> Self {
+    pub fn new(opening: Opening, receipt: Receipt, sequel: Sequel, line: RequestLine) -> Self {
         let timeouts = &receipt.live.settings.timeouts;
         let (idle, interval) = (timeouts.stream_idle, timeouts.hold.min(KEEP_ALIVE));
         Self {
@@ -69,7 +68,7 @@ impl Stream {
             watch: opening.watch,
             out: Vec::new(),
             receipt: Some(receipt),
-            caller,
+            sequel,
             line,
             pause: Pause {
                 idle,
@@ -212,7 +211,8 @@ impl Stream {
         if let Some(receipt) = self.receipt.take() {
             self.line.withheld(self.watch.withheld());
             self.line.end(200, Ended::Well);
-            receipt.remember(self.caller, &self.watch.issued(), self.watch.keepsake());
+            let (issued, keepsake, reply) = (self.watch.issued(), self.watch.keepsake(), self.watch.reply());
+            receipt.remember(&self.sequel, &issued, keepsake, reply);
             receipt.succeed(self.watch.usage());
         }
     }

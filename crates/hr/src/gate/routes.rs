@@ -15,7 +15,7 @@ use super::answer::{self, Answer, Refusal};
 use super::caller::CallerId;
 use super::converse::{Visit, converse};
 use super::paths::{self, Page};
-use super::{Gate, Live, intake, models, status};
+use super::{Gate, Live, count, intake, models, status};
 use crate::watch::metrics;
 
 /// Names every router that a request has passed, so that a circle is seen.
@@ -75,6 +75,7 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
     let live = gate.live();
     let (head, body) = request.into_parts();
     let checked = check(gate, &live, &head);
+    // Pages that ask for nobody's key do not ask for the caller either.
     let (page, caller) = match checked {
         Ok(found) => found,
         Err(refusal) => {
@@ -82,6 +83,8 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
             return Err(refusal);
         }
     };
+    let now = gate.clock.now();
+    let caller = caller.ok_or_else(unknown_caller);
     match page {
         Page::Welcome => Ok(status::welcome()),
         Page::Favicon => Ok(answer::whole(StatusCode::NO_CONTENT, "image/x-icon", "")),
@@ -91,11 +94,15 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
             let text = gate.metrics.render(gate.clock.uptime().as_secs(), &members);
             Ok(answer::whole(StatusCode::OK, metrics::CONTENT_TYPE, text))
         }
-        Page::Models => Ok(models::list(gate, &live)),
-        Page::Model(id) => models::one(gate, &live, id),
+        Page::Models => Ok(models::list(gate, &live, &head.headers, head.uri.query())),
+        Page::Model(id) => models::one(gate, &live, id, &head.headers, head.uri.query()),
         Page::Status => Ok(status::status(gate, &live)),
+        Page::Reply(id) if head.method == Method::DELETE => gate.replies.forget(now, caller?, id),
+        Page::Reply(id) => gate.replies.show(now, caller?, id),
+        Page::ReplyInput(id) => gate.replies.show_input(now, caller?, id),
+        Page::Count => count::count(gate, &live, &head.headers, body).await,
         Page::Ask(endpoint) => {
-            let caller = caller.ok_or_else(unknown_caller)?;
+            let caller = caller?;
             let (gate, id) = (Arc::clone(gate), id.to_owned());
             converse(Visit { gate, live, id, caller, endpoint, headers: head.headers }, body).await
         }
@@ -129,11 +136,10 @@ fn check<'a>(
         return Err(Refusal::new(StatusCode::NOT_FOUND, "there is no such endpoint; the API is under /v1")
             .code("unknown_url"));
     };
-    let method = page.method();
-    if head.method != method && !(method == Method::GET && head.method == Method::HEAD) {
+    if !page.answers_to(&head.method) {
         return Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            format!("this endpoint answers to {method} only"),
+            format!("this endpoint answers to {} only", page.allow()),
         )
         .code("method_not_allowed")
         .allow(page.allow()));

@@ -26,6 +26,7 @@ pub struct Guest<'a> {
     base_url: String,
     keys: Vec<String>,
     models: Vec<String>,
+    top: String,
     extra: String,
 }
 
@@ -42,6 +43,7 @@ impl<'a> Guest<'a> {
             base_url,
             keys: vec![format!("sk-{id}-1")],
             models: vec![format!("[[model]]\nid = \"{id}-model\"\n")],
+            top: String::new(),
             extra: String::new(),
         }
     }
@@ -70,6 +72,12 @@ impl<'a> Guest<'a> {
         self
     }
 
+    /// With these further lines before its models.
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top = lines.to_owned();
+        self
+    }
+
     /// With these further lines at the end of its file.
     pub fn extra(mut self, lines: &str) -> Self {
         self.extra = lines.to_owned();
@@ -79,9 +87,10 @@ impl<'a> Guest<'a> {
     /// Its file.
     pub fn toml(&self) -> String {
         format!(
-            "id = \"{}\"\nbase_url = \"{}\"\nspend = \"free\"\n{}\n{}\n",
+            "id = \"{}\"\nbase_url = \"{}\"\nspend = \"free\"\n{}\n{}\n{}\n",
             self.id,
             self.base_url,
+            self.top,
             self.models.concat(),
             self.extra
         )

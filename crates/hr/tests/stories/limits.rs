@@ -1,5 +1,8 @@
 //! Bad input gets a clear 4xx, and everything has a limit.
 
+use std::io::Read;
+
+use base64::Engine as _;
 use hr_testkit::{Fake, Script};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,14 +72,50 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
     assert_eq!(answer, b"HTTP/1.1 401");
 }
 
+/// The same request in every compression.
+fn compressed(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    use flate2::Compression;
+    use flate2::read::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    let read = |mut encoder: Box<dyn Read + '_>| {
+        let mut out = Vec::new();
+        encoder.read_to_end(&mut out).unwrap();
+        out
+    };
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    vec![
+        ("gzip", read(Box::new(GzEncoder::new(body, Compression::best())))),
+        ("deflate", read(Box::new(ZlibEncoder::new(body, Compression::best())))),
+        ("deflate", read(Box::new(DeflateEncoder::new(body, Compression::best())))),
+        ("zstd", ruzstd::encoding::compress_to_vec(body, level)),
+    ]
+}
+
 #[tokio::test]
-async fn a_compressed_body_is_refused_and_said_so() {
+async fn a_compressed_body_is_read() {
     let fake = Fake::start(Script::new()).await.unwrap();
-    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let house = House::open(&[Guest::new("alpha", &fake)], "MAX_REQUEST_BYTES=100000").await;
     let caller = house.caller();
-    let mut request = caller.request("POST", "/v1/chat/completions", question("hi").to_string());
-    request.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
-    let got = caller.send(request).await;
+    let post = async |encoding: &str, body: Vec<u8>| {
+        let mut request = caller.request("POST", "/v1/chat/completions", body);
+        request.headers_mut().insert("content-encoding", encoding.parse().unwrap());
+        caller.send(request).await
+    };
+    let question_in_brotli =
+        "G0QA4KyOtyF4R1BREY5vfPhSZGuv0Opap6+LZYrIzVVZWou0lLWFDThwGubBhwbB2yPajGbggL47pJlKaLXDdzkT1AM=";
+    let brotli = base64::engine::general_purpose::STANDARD.decode(question_in_brotli).unwrap();
+    let bodies = compressed(question("hi").to_string().as_bytes());
+    for (encoding, body) in bodies.into_iter().chain([("br", brotli)]) {
+        let half = body[..body.len() / 2].to_vec();
+        let got = post(encoding, body).await;
+        assert_eq!(got.status, 200, "{encoding}: {}", got.text());
+        assert_eq!(post(encoding, half).await.status, 400, "{encoding}");
+    }
+    // A small body may hold a large one.
+    for (encoding, body) in compressed(question(&"x".repeat(1_000_000)).to_string().as_bytes()) {
+        assert!(body.len() < 100_000, "{encoding}: {}", body.len());
+        assert_eq!(post(encoding, body).await.status, 413, "{encoding}");
+    }
+    let got = post("compress", question("hi").to_string().into_bytes()).await;
     assert_eq!(got.status, 415);
     assert_eq!(got.json()["error"]["param"], "Content-Encoding");
 }

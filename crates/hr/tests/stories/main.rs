@@ -5,6 +5,7 @@ mod caller;
 mod house;
 
 mod chance;
+mod dialects;
 mod failover;
 mod limits;
 mod odd;

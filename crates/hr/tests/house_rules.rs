@@ -12,8 +12,8 @@ const PURE: [&str; 2] = ["hr-core", "hr-wire"];
 /// What a pure crate has no use for.
 const IMPURE: [&str; 10] =
     ["tokio", "hyper", "reqwest", "mio", "tracing", "log", "rand", "getrandom", "notify", "rustix"];
-/// Providers whose names are words of other things too: of dialects, of a place.
-const ALSO_WORDS: [&str; 3] = ["openai", "anthropic", "local"];
+/// Providers whose names are words of other things too: of dialects, of a place, of a program that calls us.
+const ALSO_WORDS: [&str; 4] = ["openai", "anthropic", "local", "codex"];
 
 #[test]
 fn rust_knows_no_provider() {

@@ -102,10 +102,10 @@ fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
             "call_id" => there(cursor).map(|there| item.call_id = there),
             "name" => there(cursor).map(|there| item.name = there),
             "id" => there(cursor).map(|there| item.id = there),
-            "content" => Ok(item.content = Some(cursor.skip()?)),
-            "arguments" | "input" => Ok(item.arguments = Some(cursor.skip()?)),
-            "output" => Ok(item.output = Some(cursor.skip()?)),
-            "summary" => Ok(item.summary = Some(cursor.skip()?)),
+            "content" => raw(cursor, &mut item.content),
+            "arguments" | "input" => raw(cursor, &mut item.arguments),
+            "output" => raw(cursor, &mut item.output),
+            "summary" => raw(cursor, &mut item.summary),
             "tools" => {
                 item.tools = cursor.kind()? == Kind::Array;
                 Ok(())
@@ -117,6 +117,12 @@ fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
     })?;
     item.bytes = cursor.at() - start;
     told.take(&item)
+}
+
+/// A value as it is written.
+fn raw<'a>(cursor: &mut Cursor<'a>, member: &mut Option<&'a str>) -> Result<(), BadRequest> {
+    *member = Some(cursor.skip()?);
+    Ok(())
 }
 
 impl Told {

@@ -43,6 +43,8 @@ pub struct Watch {
     shift: Option<Shift>,
     /// The number of the next event, as the caller counts.
     sequence: u64,
+    /// The number of the next event, as the provider counts.
+    seen: u64,
     /// The response as it was when it began.
     begun: Option<String>,
     /// Whole items, by their place.
@@ -87,6 +89,7 @@ impl Watch {
             held_bytes: 0,
             shift: None,
             sequence: 0,
+            seen: 0,
             begun: None,
             items: Vec::new(),
             issued: Vec::new(),
@@ -159,6 +162,11 @@ impl Watch {
 
     /// An event as it fits into the caller's stream.
     fn shifted(&mut self, frame: &Frame, fate: Fate) -> Fate {
+        let Some(shift) = self.shift.clone() else { return fate };
+        if shift.by == 0 && shift.id.is_none() {
+            self.sequence = self.seen;
+            return fate;
+        }
         let replaced = match &fate {
             Fate::Replace(raw) => Some(raw.clone()),
             _ => None,
@@ -167,7 +175,6 @@ impl Watch {
         let Some(data) = reread.as_ref().map_or(frame.data.as_ref(), |frame| frame.data.as_ref()) else {
             return fate;
         };
-        let Some(shift) = self.shift.clone() else { return fate };
         let text = std::str::from_utf8(data).unwrap_or_default();
         let Ok(glance) = Glance::at(text) else { return fate };
         if shift.id.is_some() && glance.kind.as_deref() == Some("response.created") {
@@ -176,9 +183,6 @@ impl Watch {
         }
         if let Some(sequence) = glance.sequence {
             self.sequence = sequence.saturating_add(shift.by).saturating_add(1);
-        }
-        if shift.by == 0 && shift.id.is_none() {
-            return fate;
         }
         let new = patch::object(text, |draft| {
             if let Some(sequence) = glance.sequence {
@@ -207,15 +211,14 @@ impl Watch {
         self.began = true;
         let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text).ok());
         let Some(glance) = glance else { return self.unreadable(data) };
+        self.seen = glance.sequence.map_or(self.seen, |sequence| sequence.saturating_add(1));
         let named = frame.event.as_deref().and_then(|name| std::str::from_utf8(name).ok());
         let kind = glance.kind.as_deref().or(named).unwrap_or_default().to_owned();
         match kind.as_str() {
             "error" | "response.failed" => return Err(self.error(data)),
             "" if glance.error => return Err(self.error(data)),
             "response.created" | "response.in_progress" | "response.queued" => {
-                if self.begun.is_none() {
-                    self.begun = glance.response.map(str::to_owned);
-                }
+                self.begun = self.begun.take().or_else(|| glance.response.map(str::to_owned));
             }
             "response.completed" | "response.incomplete" | "response.done" => {
                 return self.end(&kind, &glance, data);
@@ -266,7 +269,9 @@ impl Watch {
             self.issued.extend(told.iter().filter_map(|item| glance::opaque(item)));
         }
         self.reasoned |= told.iter().any(|item| patch::field(item, "type") == Some("\"reasoning\""));
-        if !self.good && !(self.reasoned && finish.kind() == FinishKind::Length) {
+        // A model that was cut off while it reasoned did answer, as far as it came.
+        let cut_while_reasoning = self.reasoned && finish.kind() == FinishKind::Length;
+        if !self.good && !cut_while_reasoning {
             return Err(no_answer(Some(&finish)));
         }
         // One backend leaves the items out here; they came one by one before.
@@ -487,6 +492,10 @@ impl lane::Watch for Watch {
     }
 
     fn keep_alive(&mut self) -> Bytes {
+        if !self.is_out() {
+            // The response has not begun for the caller.
+            return Bytes::from_static(sse::KEEP_ALIVE);
+        }
         let response = self.response("in_progress", None);
         let mut out = Vec::new();
         lifecycle("response.in_progress", self.sequence, &response, &mut out);

@@ -52,7 +52,8 @@ impl Event {
     /// An event that is named by the `type` in its data.
     fn named(name: &'static str, data: Value) -> Event {
         let mut fields = Map::from_iter([("type".to_owned(), Value::from(name))]);
-        fields.extend(data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
+        fields
+            .extend(data.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())));
         fields.insert("type".to_owned(), name.into());
         Event { name: Some(name), data: fields.into() }
     }

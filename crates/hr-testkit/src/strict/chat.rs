@@ -60,6 +60,10 @@ const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "f
 const MESSAGE: [&str; 9] =
     ["role", "content", "name", "refusal", "audio", "tool_calls", "tool_call_id", "function_call", "prefix"];
 
+/// Tiers of service; not all providers have all of them.
+const TIERS: [&str; 9] =
+    ["auto", "default", "flex", "scale", "priority", "on_demand", "performance", "fast", "ultrafast"];
+
 /// Where thoughts hide in messages.
 const THOUGHTS: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_details"];
 
@@ -84,6 +88,10 @@ pub(super) fn check(strictness: &Strictness, call: &Inspected<'_>, body: &Value,
         && limit > cap
     {
         fault(format!("`max_tokens` is {limit}, and the model gives at most {cap}"));
+    }
+    let tier = &body["service_tier"];
+    if !tier.is_null() && !TIERS.contains(&text(tier)) {
+        fault(format!("Invalid value: '{}'. `service_tier` must be one of {TIERS:?}", text(tier)));
     }
     if body["stream_options"].is_object() && body["stream"] != true {
         fault("`stream_options` without `stream`".into());

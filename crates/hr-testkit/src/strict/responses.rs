@@ -58,6 +58,9 @@ const INCLUDE: [&str; 8] = [
 const EFFORTS: [&str; 9] =
     ["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra", "persistent"];
 
+/// Tiers of service.
+const TIERS: [&str; 7] = ["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"];
+
 /// Tools that run at the provider, or whose form is built in.
 const HOSTED: [&str; 14] = [
     "web_search",
@@ -153,6 +156,10 @@ fn check_values(strictness: &Strictness, body: &Value, wrong: &mut Vec<Fault>) {
                 format!("Invalid '{name}': decimal out of range. Expected a value between 0 and {most}.");
             wrong.push(Fault::at(name, "decimal_above_max_value", text));
         }
+    }
+    let tier = &body["service_tier"];
+    if !tier.is_null() && !TIERS.contains(&text(tier)) {
+        wrong.push(invalid_value("service_tier", tier, &TIERS));
     }
     for (index, value) in list(&body["include"]).iter().enumerate() {
         if !INCLUDE.contains(&text(value)) {

@@ -256,6 +256,7 @@ async fn responses_refuse_what_the_real_ones_refuse() {
         ),
         (|body| body["max_output_tokens"] = 15.into(), "Expected a value >= 16, but got 15 instead."),
         (|body| body["stream_options"] = json!({"include_usage": true}), "'stream_options.include_usage'"),
+        (|body| body["service_tier"] = "standard_only".into(), "Invalid value: 'standard_only'"),
         (|body| body["previous_response_id"] = "resp_1".into(), "'resp_1' not found"),
         (
             |body| body["input"][0]["content"][0]["type"] = "output_text".into(),

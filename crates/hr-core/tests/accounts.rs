@@ -135,7 +135,10 @@ fn a_token_is_renewed_before_its_end_or_when_it_is_old() {
     let opaque = || Some(Secret::new("opaque"));
     for (account, stale, over) in [
         (with(Some(ends(Millis(NOW.0 + 6 * MINUTE))), None), false, false),
-        (with(Some(ends(Millis(NOW.0 + 4 * MINUTE))), Some(NOW.0)), true, false),
+        (with(Some(ends(Millis(NOW.0 + 4 * MINUTE))), Some(NOW.0 - 2 * MINUTE)), true, false),
+        (with(Some(ends(Millis(NOW.0 + 4 * MINUTE))), None), true, false),
+        // Where tokens live that short, each request would renew one.
+        (with(Some(ends(Millis(NOW.0 + MINUTE))), Some(NOW.0 - 1000)), false, false),
         (with(Some(ends(Millis(NOW.0 - 1000))), Some(NOW.0)), true, true),
         (with(opaque(), Some(NOW.0 - 7 * DAY)), false, false),
         (with(opaque(), Some(NOW.0 - 9 * DAY)), true, false),

@@ -10,6 +10,8 @@ use crate::time::Millis;
 
 /// How long before its end an access token is renewed.
 pub const RENEW_BEFORE_END: Duration = Duration::from_secs(5 * 60);
+/// How long a renewed token is used before it is renewed again, however soon it ends.
+pub const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 /// How old the last renewal may be of a token that does not tell its end.
 pub const RENEW_AFTER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
@@ -85,7 +87,12 @@ impl Account {
     pub fn is_stale(&self, now: Millis) -> bool {
         match (&self.access_token, self.expires()) {
             (None, _) => true,
-            (Some(_), Some(end)) => now.until(end) <= RENEW_BEFORE_END,
+            (Some(_), Some(end)) if now.until(end) <= RENEW_BEFORE_END => {
+                let just_renewed =
+                    self.last_refresh.is_some_and(|last| last.until(now) < RENEW_AT_MOST_EVERY);
+                !just_renewed || end <= now
+            }
+            (Some(_), Some(_)) => false,
             (Some(_), None) => self.last_refresh.is_none_or(|last| last.until(now) > RENEW_AFTER),
         }
     }

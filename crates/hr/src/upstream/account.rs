@@ -93,7 +93,8 @@ impl Accounts {
             token_url: member.token_url.clone().unwrap_or_default(),
             client: Arc::clone(client),
             signed_with: None,
-            tried_again: false,
+            found: false,
+            renewed: false,
         })
     }
 
@@ -186,6 +187,7 @@ impl Known {
         tokio::spawn(async move {
             let ended = refresh::renew(order).await;
             known.settle(ended);
+            known.inner.lock().flight = None;
             // Nobody may be waiting any more.
             let _ = done.send(true);
         });
@@ -194,7 +196,6 @@ impl Known {
 
     fn settle(&self, ended: Ended) {
         let mut inner = self.inner.lock();
-        inner.flight = None;
         let id = inner.account.id.clone();
         match ended {
             Ended::Stored { account, renewed } => {
@@ -254,7 +255,10 @@ pub struct Signer {
     token_url: String,
     client: Arc<Client>,
     signed_with: Option<Secret>,
-    tried_again: bool,
+    /// Whether a refused token was replaced by one that was there already.
+    found: bool,
+    /// Whether a refused token was renewed.
+    renewed: bool,
 }
 
 impl Signer {
@@ -291,16 +295,16 @@ impl Signer {
         Ok(headers)
     }
 
-    /// What to do when the provider has refused the token with a 401: once, a newer one is found or made, and
+    /// What to do when the provider has refused the token with a 401: a newer one is found, once, or made, once, and
     /// the call may be signed and made again.
     ///
     /// # Errors
-    /// When there is none. When the newer one was refused as well, the account has to be signed in to again.
+    /// When there is none. When the one that was made was refused as well, the account has to be signed in to again.
     pub async fn refused(&mut self, patience: Duration) -> Result<(), Failure> {
         const REFUSED_TWICE: &str = "renewed_token_refused";
         let refused = self.signed_with.take();
         let account = self.known.account();
-        if self.tried_again {
+        if self.renewed {
             let order = self.order(&account, refused, None);
             let known = Arc::clone(&self.known);
             // On its own, so that it is written also when the caller leaves.
@@ -311,10 +315,11 @@ impl Signer {
             });
             return Err(signed_out(REFUSED_TWICE));
         }
-        self.tried_again = true;
-        if account.access_token != refused && account.access_token.is_some() {
+        if !self.found && account.access_token.is_some() && account.access_token != refused {
+            self.found = true;
             return Ok(());
         }
+        self.renewed = true;
         self.renewal(refused, patience).await.map(drop)
     }
 
@@ -332,7 +337,7 @@ impl Signer {
         if let Some(trouble) = &inner.trouble {
             return Err(rests(&trouble.words, trouble.until.saturating_duration_since(Instant::now())));
         }
-        if inner.account.is_stale(wall()) || (refused.is_some() && inner.account.access_token == refused) {
+        if inner.account.is_over(wall()) || (refused.is_some() && inner.account.access_token == refused) {
             return Err(rests("its tokens were not renewed", REST));
         }
         Ok(Arc::clone(&inner.account))

@@ -174,6 +174,18 @@ async fn a_token_is_renewed_before_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_live_shortly_are_not_renewed_by_every_request() {
+    let scene = Scene::new().await;
+    scene.store(&[&scene.accounts.add("acc-1", "plus", Duration::ZERO)]);
+    scene.accounts.life(Duration::from_secs(120));
+    let routers = [scene.router().await, scene.router().await];
+    for _ in 0..3 {
+        all_were_served(&ask_all(&routers, 10).await);
+    }
+    assert_eq!(scene.accounts.refreshes().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_of_a_token_serves_while_it_cannot_be_renewed() {
     let scene = Scene::new().await;
     scene.store(&[&scene.accounts.add("acc-1", "plus", Duration::from_secs(4 * 60))]);

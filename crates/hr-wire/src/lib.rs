@@ -16,7 +16,7 @@
 //! | [`lane`] | how a reply passes: watched, or translated |
 //! | [`refusal`] | an error before it has a dialect's shape |
 //! | [`anthropic`] | Messages: both halves, and the endpoint that counts tokens |
-//! | [`openai_responses`] | Responses: both halves, what is kept between turns, and the Codex catalogue |
+//! | [`openai_responses`] | Responses: both halves of both lanes |
 //! | [`openai_chat`] | Chat Completions: both halves of the native lane, and the way to the hub and back |
 
 pub mod anthropic;

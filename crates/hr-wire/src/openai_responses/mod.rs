@@ -2,10 +2,8 @@
 //!
 //! Client half: [`facts`] checks a request and finds its facts, [`request`] brings it to the hub, [`encoder`]
 //! writes replies in the whole grammar of events. Upstream half: [`stream`] and [`reply`] read replies, and what
-//! passes natively is watched. [`error`] holds the words for the caller, [`memory`] what is kept between turns,
-//! [`catalogue`] the list of models for the Codex command line.
+//! passes natively is watched. [`error`] holds the words for the caller.
 
-pub mod catalogue;
 mod check;
 mod compose;
 pub mod encoder;
@@ -15,7 +13,6 @@ mod glance;
 mod halves;
 mod input;
 mod item;
-pub mod memory;
 mod prepare;
 mod quirk;
 pub mod reply;

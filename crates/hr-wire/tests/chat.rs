@@ -128,12 +128,15 @@ fn later_instructions_stay_in_their_place() {
 #[test]
 fn documents_are_files_or_text() {
     let document = |source| Part::Document(Document { source, title: Some("T".into()), context: None });
-    let pdf = DocumentSource::Base64 { media_type: "application/pdf".into(), data: "AA==".into() };
+    let pdf = || DocumentSource::Base64 { media_type: "application/pdf".into(), data: "AA==".into() };
+    let context = Some("of May".to_owned());
+    let spoken_of = Part::Document(Document { source: pdf(), title: None, context });
     let words = DocumentSource::Base64 { media_type: "text/plain".into(), data: "aGk=".into() };
     let (body, lost, _) = encoded(&of(vec![message(
         Role::User,
         vec![
-            document(pdf),
+            document(pdf()),
+            spoken_of,
             document(DocumentSource::Text("body".into())),
             document(words),
             document(DocumentSource::Url("https://x.example/a.pdf".into())),
@@ -143,6 +146,8 @@ fn documents_are_files_or_text() {
         body["messages"][0]["content"],
         json!([
             {"type": "file", "file": {"filename": "T", "file_data": "data:application/pdf;base64,AA=="}},
+            {"type": "text", "text": "of May"},
+            {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,AA=="}},
             {"type": "text", "text": "T\nbody"},
             {"type": "text", "text": "T\nhi"},
             {"type": "text", "text": "[document at https://x.example/a.pdf]"},

@@ -59,7 +59,7 @@ impl Writer<'_> {
                 }
                 Role::User => {
                     let mut content = std::mem::take(&mut shown);
-                    content.extend(message.parts.iter().filter_map(|part| self.part(part)));
+                    content.extend(message.parts.iter().flat_map(|part| self.part(part)));
                     match wires.last_mut().filter(|last| may_join(&message, last)) {
                         Some(last) => join(last, content),
                         None => {
@@ -189,7 +189,17 @@ impl Writer<'_> {
         if text.is_empty() { NO_OUTPUT.to_owned() } else { text }
     }
 
-    fn part(&mut self, part: &Part) -> Option<Value> {
+    /// A part of content; a document with what was said about it is two.
+    fn part(&mut self, part: &Part) -> Vec<Value> {
+        let about = match part {
+            Part::Document(document) if written_out(document).is_none() => document.context.as_deref(),
+            _ => None,
+        };
+        let about = about.map(|context| json!({"type": "text", "text": context}));
+        about.into_iter().chain(self.one(part)).collect()
+    }
+
+    fn one(&mut self, part: &Part) -> Option<Value> {
         match part {
             Part::Text(text) | Part::Refusal(text) => Some(json!({"type": "text", "text": text})),
             Part::Image { source, detail } => {

@@ -70,7 +70,10 @@ impl Written {
     /// The block with its mark.
     pub(super) fn finish(&self) -> String {
         match (&self.mark, self.text.strip_suffix('}')) {
-            (Some(mark), Some(open)) if self.markable => {
+            // A block of the API's own brings its mark along.
+            (Some(mark), Some(open))
+                if self.markable && patch::field(&self.text, "cache_control").is_none() =>
+            {
                 let mut control = json!({"type": "ephemeral"});
                 if let Some(ttl) = &mark.ttl {
                     control["ttl"] = json!(ttl);

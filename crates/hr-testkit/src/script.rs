@@ -69,7 +69,7 @@ impl Match {
         self
     }
 
-    /// And ending in the result of a tool, or not.
+    /// And with the result of a tool since the assistant last spoke, or not.
     #[must_use]
     pub fn and_answered(mut self, answered: bool) -> Match {
         self.answered = Some(answered);
@@ -139,13 +139,19 @@ fn tools(offered: &Value) -> Vec<String> {
     names
 }
 
-/// Whether a conversation ends in the result of a tool, in whichever dialect it is told.
+/// Whether a tool has answered since the assistant last spoke, in whichever dialect it is told. Pictures out of a
+/// result and remarks of the system may follow it.
 pub(crate) fn answered(body: &Value) -> bool {
     let turns = if body["input"].is_array() { &body["input"] } else { &body["messages"] };
-    let Some(last) = turns.as_array().and_then(|turns| turns.last()) else { return false };
-    let item = last["type"].as_str().is_some_and(|kind| kind.ends_with("_output"));
-    let blocks = last["content"].as_array().map_or(&[][..], Vec::as_slice);
-    item || last["role"] == "tool" || blocks.iter().any(|block| block["type"] == "tool_result")
+    let speaks = |turn: &&Value| {
+        turn["role"] == "assistant" || turn["type"].as_str().is_some_and(|kind| kind.ends_with("_call"))
+    };
+    let since = turns.as_array().into_iter().flatten().rev().take_while(|turn| !speaks(turn));
+    since.into_iter().any(|turn| {
+        let item = turn["type"].as_str().is_some_and(|kind| kind.ends_with("_output"));
+        let blocks = turn["content"].as_array().map_or(&[][..], Vec::as_slice);
+        item || turn["role"] == "tool" || blocks.iter().any(|block| block["type"] == "tool_result")
+    })
 }
 
 /// A rule and what is left of it.
@@ -378,7 +384,12 @@ mod tests {
         let chat = json!({"messages": [{"role": "tool", "content": "x"}]});
         let blocks = json!({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]});
         let items = json!({"input": [{"type": "function_call_output"}]});
-        assert!([chat, blocks, items].iter().all(answered));
+        let picture =
+            json!({"messages": [{"role": "tool", "content": "x"}, {"role": "user", "content": "y"}]});
+        assert!([chat, blocks, items, picture].iter().all(answered));
+        let later =
+            json!({"messages": [{"role": "tool", "content": "x"}, {"role": "assistant", "content": "y"}]});
+        assert!(!answered(&later));
         assert!(!answered(&json!({"messages": [{"role": "user", "content": "x"}]})));
         assert!(!answered(&json!({"input": "x"})));
     }

@@ -310,20 +310,24 @@ impl Strictness {
         if call.header(CONTENT_TYPE.as_str()).is_some_and(|value| !value.starts_with("application/json")) {
             wrong.push(Fault::new("the content type is not `application/json`"));
         }
-        let place = match (&self.key, call.dialect) {
-            (KeyPlace::Header(name), _) => Some(name.as_str()),
-            (KeyPlace::Nowhere, _) => None,
-            (KeyPlace::OfDialect, Dialect::Anthropic) => Some("x-api-key"),
-            (KeyPlace::OfDialect, _) => Some("authorization"),
+        // Anthropic's own SDKs of different years use one or the other.
+        let places: &[&str] = match (&self.key, call.dialect) {
+            (KeyPlace::Header(name), _) => &[name.as_str()],
+            (KeyPlace::Nowhere, _) => &[],
+            (KeyPlace::OfDialect, Dialect::Anthropic) => &["x-api-key", "authorization"],
+            (KeyPlace::OfDialect, _) => &["authorization"],
         };
+        if let [first, ..] = places
+            && !places.iter().any(|name| call.headers.contains_key(*name))
+        {
+            wrong.push(missing_key(call.dialect, first));
+        }
         for name in ["authorization", "x-api-key", "api-key"] {
             let values: Vec<_> =
                 call.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
-            let expected = place == Some(name);
             match values.as_slice() {
-                [] if expected => wrong.push(missing_key(call.dialect, name)),
                 [] => {}
-                _ if !expected => {
+                _ if !places.contains(&name) => {
                     wrong.push(Fault::new(format!("the header `{name}` does not belong here")));
                 }
                 [value] if name == "authorization" && !is_bearer(value) => {

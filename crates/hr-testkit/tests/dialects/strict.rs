@@ -200,9 +200,12 @@ async fn anthropic_wants_its_headers() {
         (401, Some("authentication_error"))
     );
     assert_eq!(ask(without("anthropic-version")).await.status, 400);
-    let mut bearer = headers(Dialect::Anthropic, "key");
+    let mut bearer = without("x-api-key");
     bearer.push(("authorization", "Bearer key".into()));
-    assert_eq!(ask(bearer).await.status, 400);
+    assert_eq!(ask(bearer).await.status, 200);
+    let mut foreign = headers(Dialect::Anthropic, "key");
+    foreign.push(("api-key", "key".into()));
+    assert_eq!(ask(foreign).await.status, 400);
     let mut beta: Value = request(Dialect::Anthropic, false);
     beta["context_management"] = json!({"edits": []});
     let mut headers = headers(Dialect::Anthropic, "key");

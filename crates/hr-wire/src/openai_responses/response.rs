@@ -86,6 +86,9 @@ pub(super) fn write(state: &State<'_>, echo: &Echo) -> String {
         ));
     }
     out.push('}');
+    // What the caller said is told as it was written, but an event has its data on one line. Line ends stand only
+    // between the tokens of JSON, never in them.
+    out.retain(|letter| !matches!(letter, '\n' | '\r'));
     out
 }
 

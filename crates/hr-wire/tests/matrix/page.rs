@@ -68,17 +68,13 @@ fn replies(page: &mut String, case: &Case, other: Dialect, sent: &Sent) {
     }
 }
 
-/// The events of a stream, a line each for their name and their data.
+/// The events of a stream: each has its data on one line, as clients expect it.
 fn events(page: &mut String, stream: &[u8]) {
-    for event in text(stream).split("\n\n").filter(|event| !event.is_empty()) {
-        for line in event.lines() {
-            let data = line.strip_prefix("data: ").map(serde_json::from_str::<Value>);
-            let _ = match data {
-                Some(Ok(data)) => writeln!(page, "data: {}", without_echo(data)),
-                // The end mark of chat is no JSON; neither is a line of data that goes on.
-                _ => writeln!(page, "{line}"),
-            };
-        }
+    for line in text(stream).lines().filter(|line| !line.is_empty()) {
+        let _ = match line.strip_prefix("data: ").filter(|data| *data != "[DONE]") {
+            Some(data) => writeln!(page, "data: {}", without_echo(json(data.as_bytes()))),
+            None => writeln!(page, "{line}"),
+        };
     }
 }
 

@@ -75,6 +75,8 @@ pub fn page(path: &str) -> Option<Page<'_>> {
         (Some("messages"), None, _) => Page::Ask(Endpoint::Messages),
         (Some("messages"), Some("count_tokens"), None) => Page::Count,
         (Some("responses"), None, _) => Page::Ask(Endpoint::Responses),
+        // An endpoint of some servers, and no id: who finds none here shortens a conversation by itself.
+        (Some("responses"), Some("compact"), None) => return None,
         (Some("responses"), Some(id), None) => Page::Reply(id),
         (Some("responses"), Some(id), Some("input_items")) => Page::ReplyInput(id),
         (Some("embeddings"), None, _) => Page::Ask(Endpoint::Embeddings),
@@ -147,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(page(path), Some(wanted), "{path}");
         }
-        for path in ["/nowhere", "/v1/chat", "/v1/chat/completions/x", "/v2/messages"] {
+        for path in ["/nowhere", "/v1/chat", "/v1/chat/completions/x", "/v2/messages", "/v1/responses/compact"] {
             assert_eq!(page(path), None, "{path}");
         }
     }

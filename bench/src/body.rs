@@ -1,29 +1,45 @@
 //! Request bodies in the shape of real chats: many messages of mixed length, with line breaks, quotes, code and
 //! letters outside ASCII, all of which cost a JSON reader something.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// What the fake upstream shall do, carried in the `metadata` of the request so that it passes through
-/// whoever is in between.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+use crate::dialect::Dialect;
+
+/// What the fake upstream shall do, written into the question: text is what passes through whoever is in between,
+/// in whatever dialect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     /// Chunks that carry text.
-    #[serde(default)]
-    pub chunks: String,
-    /// Milliseconds from one chunk to the next.
-    #[serde(default)]
-    pub interval: String,
+    pub chunks: usize,
+    /// The time from one chunk to the next.
+    pub interval: Duration,
 }
 
+/// What a script begins with.
+const SCRIPT: &str = "In pieces: ";
+
 impl Script {
-    /// A stream of `chunks`, one every `interval`.
-    pub fn new(chunks: usize, interval: Duration) -> Script {
-        Script { chunks: chunks.to_string(), interval: interval.as_millis().to_string() }
+    /// The script that is written somewhere in the body of a request.
+    pub fn find(body: &[u8]) -> Option<Script> {
+        let body = std::str::from_utf8(body).ok()?;
+        let (_, rest) = body.split_once(SCRIPT)?;
+        let (chunks, rest) = rest.split_once(" each ")?;
+        let (interval, _) = rest.split_once(" ms.")?;
+        Some(Script { chunks: chunks.parse().ok()?, interval: Duration::from_millis(interval.parse().ok()?) })
     }
 }
 
+impl fmt::Display for Script {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{SCRIPT}{} each {} ms.", self.chunks, self.interval.as_millis())
+    }
+}
+
+/// The name that is asked for: whoever is there.
+const MODEL: &str = "hermes-router";
 const SYSTEM: &str =
     "You are a careful assistant. Answer in the language of the question, and say so when you do not know.";
 const QUESTION: &str = "What is the difference between a mutex and a semaphore, in two sentences?";
@@ -36,9 +52,9 @@ const PARAGRAPHS: [&str; 4] = [
     "{\"path\": \"src\\\\main.rs\", \"line\": 214, \"note\": \"the value moved into the closure is used here again\"}\n",
 ];
 
-/// A chat request of about `bytes` bytes; streamed as `script` says, or plain when there is none.
-pub fn chat(bytes: usize, script: Option<&Script>) -> String {
-    let mut messages = vec![serde_json::json!({ "role": "system", "content": SYSTEM })];
+/// A request in `dialect` of about `bytes` bytes; streamed as `script` says, or plain when there is none.
+pub fn request(dialect: Dialect, bytes: usize, script: Option<&Script>) -> String {
+    let mut messages = Vec::new();
     let mut size = SYSTEM.len() + QUESTION.len();
     let mut turn = 0;
     while size < bytes.saturating_sub(QUESTION.len()) {
@@ -49,16 +65,34 @@ pub fn chat(bytes: usize, script: Option<&Script>) -> String {
         size += content.len()
             + content.matches(['\n', '"', '\\']).count()
             + r#"{"role":"assistant","content":""},"#.len();
-        messages.push(serde_json::json!({ "role": role, "content": content }));
+        messages.push(json!({ "role": role, "content": content }));
         turn += 1;
     }
-    messages.push(serde_json::json!({ "role": "user", "content": QUESTION }));
-    let mut request = serde_json::json!({ "model": "hermes-router", "messages": messages, "temperature": 0.2, "max_tokens": 256 });
-    if let Some(script) = script {
+    let question = match script {
+        Some(script) => format!("{QUESTION} {script}"),
+        None => QUESTION.to_owned(),
+    };
+    messages.push(json!({ "role": "user", "content": question }));
+    let mut request = in_dialect(dialect, messages);
+    if script.is_some() {
         request["stream"] = true.into();
-        request["metadata"] = serde_json::json!(script);
     }
     request.to_string()
+}
+
+fn in_dialect(dialect: Dialect, mut messages: Vec<Value>) -> Value {
+    match dialect {
+        Dialect::OpenaiChat => {
+            messages.insert(0, json!({ "role": "system", "content": SYSTEM }));
+            json!({ "model": MODEL, "messages": messages, "temperature": 0.2, "max_tokens": 256 })
+        }
+        Dialect::OpenaiResponses => json!({
+            "model": MODEL, "instructions": SYSTEM, "input": messages, "temperature": 0.2, "max_output_tokens": 256,
+        }),
+        Dialect::Anthropic => json!({
+            "model": MODEL, "system": SYSTEM, "messages": messages, "temperature": 0.2, "max_tokens": 256,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -68,23 +102,23 @@ mod tests {
 
     #[test]
     fn bodies_have_about_the_size_asked_for() {
-        for size in [MEDIUM, LARGE] {
-            let length = chat(size, None).len();
-            assert!(length.abs_diff(size) < size / 20, "{length} for {size}");
+        for dialect in Dialect::ALL {
+            for size in [MEDIUM, LARGE] {
+                let length = request(dialect, size, None).len();
+                assert!(length.abs_diff(size) < size / 20, "{length} for {size}");
+            }
+            assert!(request(dialect, SMALL, None).len() < 2 * SMALL);
         }
-        assert!(chat(SMALL, None).len() < 2 * SMALL);
     }
 
     #[test]
     fn a_script_comes_back_out_of_the_body() {
-        #[derive(Deserialize)]
-        struct Request {
-            stream: bool,
-            metadata: Script,
+        let script = Script { chunks: 100, interval: Duration::from_millis(20) };
+        for dialect in Dialect::ALL {
+            let body = request(dialect, SMALL, Some(&script));
+            assert!(body.contains(r#""stream":true"#));
+            assert_eq!(Script::find(body.as_bytes()), Some(script.clone()));
+            assert_eq!(Script::find(request(dialect, SMALL, None).as_bytes()), None);
         }
-        let script = Script::new(100, Duration::from_millis(20));
-        let request: Request = serde_json::from_str(&chat(SMALL, Some(&script))).unwrap();
-        assert!(request.stream);
-        assert_eq!(request.metadata, script);
     }
 }

@@ -7,6 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
+use crate::dialect::Dialect;
+
 /// The caller's key.
 pub const ACCESS_KEY: &str = "sk-bench";
 
@@ -19,12 +21,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// A home whose only provider is at `upstream`.
-    pub fn new(upstream: SocketAddr) -> Result<Home> {
+    /// A home whose only provider is at `upstream` and speaks `dialect`.
+    pub fn new(upstream: SocketAddr, dialect: Dialect) -> Result<Home> {
         let folder = tempfile::tempdir().context("no place for a temporary folder")?;
         let providers = folder.path().join("providers.d");
         std::fs::create_dir(&providers)?;
-        std::fs::write(providers.join("bench.toml"), provider(upstream))?;
+        std::fs::write(providers.join("bench.toml"), provider(upstream, dialect))?;
         Ok(Home { folder })
     }
 
@@ -47,11 +49,12 @@ impl Home {
     }
 }
 
-fn provider(upstream: SocketAddr) -> String {
+fn provider(upstream: SocketAddr, dialect: Dialect) -> String {
+    let dialect = dialect.id();
     format!(
         r#"id = "bench"
 name = "The benchmark's upstream"
-dialect = "openai_chat"
+dialect = "{dialect}"
 base_url = "http://{upstream}/v1"
 spend = "free"
 

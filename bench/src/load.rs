@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 use crate::body::{self, Script};
+use crate::dialect::{Dialect, PIECE};
 use crate::home::ACCESS_KEY;
 use crate::plan::{LOAD_LIMIT, REPLY_LIMIT};
 
@@ -30,6 +31,9 @@ pub struct Load {
     /// Where to send it
     #[arg(long)]
     pub to: SocketAddr,
+    /// In which dialect
+    #[arg(long)]
+    pub dialect: Dialect,
     /// Connections
     #[arg(long)]
     pub connections: usize,
@@ -88,9 +92,9 @@ impl Load {
     }
 
     async fn send_all(self) -> Result<Seen> {
-        let script =
-            (self.chunks > 0).then(|| Script::new(self.chunks, Duration::from_millis(self.interval)));
-        let body = Bytes::from(body::chat(self.body_bytes, script.as_ref()));
+        let script = (self.chunks > 0)
+            .then(|| Script { chunks: self.chunks, interval: Duration::from_millis(self.interval) });
+        let body = Bytes::from(body::request(self.dialect, self.body_bytes, script.as_ref()));
         let waiting = Rc::new(Cell::new(self.connections));
         let mut connections = Vec::with_capacity(self.connections);
         let start = tokio::time::Instant::now();
@@ -134,7 +138,7 @@ impl Load {
         body: Bytes,
         opened: impl FnOnce() -> Result<()>,
     ) -> Result<Times> {
-        let request = Request::post("/v1/chat/completions")
+        let request = Request::post(self.dialect.path())
             .header(HOST, self.to.to_string())
             .header(AUTHORIZATION, format!("Bearer {ACCESS_KEY}"))
             .header(CONTENT_TYPE, "application/json")
@@ -152,14 +156,17 @@ impl Load {
 
     /// That a reply is whole.
     fn check(&self, text: &[u8]) -> Result<()> {
+        let text = std::str::from_utf8(text).context("a reply that is not UTF-8")?;
         if self.chunks == 0 {
-            ensure!(text.starts_with(b"{") && text.ends_with(b"}"), "a reply that is no JSON object");
+            let whole = text.starts_with('{') && text.ends_with('}') && text.contains(PIECE);
+            ensure!(whole, "a reply that is no JSON object with the text");
             return Ok(());
         }
-        let text = std::str::from_utf8(text).context("a stream that is not UTF-8")?;
-        let contents = text.matches("\"content\":\"").count();
-        ensure!(contents == self.chunks, "`{contents}` chunks of `{}`", self.chunks);
-        ensure!(text.ends_with("data: [DONE]\n\n"), "a stream without its end");
+        let piece = format!("{}\"{PIECE}\"", self.dialect.before_piece());
+        let pieces = text.matches(&piece).count();
+        ensure!(pieces == self.chunks, "`{pieces}` chunks of `{}`", self.chunks);
+        let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+        ensure!(text.ends_with("\n\n") && last.contains(self.dialect.end()), "a stream without its end");
         Ok(())
     }
 }

@@ -5,6 +5,8 @@
 //! the measured ones on one core, what surrounds them on another. `bench/README.md` holds the results.
 
 mod body;
+mod course;
+mod dialect;
 mod gauge;
 mod home;
 mod load;
@@ -13,6 +15,7 @@ mod pin;
 mod plan;
 mod process;
 mod proxy;
+mod replies;
 mod report;
 mod upstream;
 

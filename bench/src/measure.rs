@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::course::{self, Course, Kind};
+use crate::dialect::Dialect;
 use crate::gauge::{self, Memory};
 use crate::home::Home;
 use crate::load::Seen;
@@ -22,15 +24,19 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     let begin = Instant::now();
     let cores = pin::cores()?;
     let upstream = process::start_part(cores.around, &["upstream"])?;
-    let home = Home::new(upstream.address)?;
-    let bench = Bench { binary, plan: fitting(plan), cores, upstream, home };
+    let homes = Dialect::ALL.map(|dialect| Home::new(upstream.address, dialect));
+    let [chat, anthropic, responses] = homes;
+    let bench =
+        Bench { binary, plan: fitting(plan), cores, upstream, homes: [chat?, anthropic?, responses?] };
 
     let starts = bench.cold_starts().context("cold start")?;
-    let hr_memory = bench.memory(&bench.start_hr()?).context("memory of hr")?;
+    let hr_memory = bench.memory(&bench.start_hr(Dialect::OpenaiChat)?).context("memory of hr")?;
     let proxy_memory = bench.memory(&bench.start_proxy()?).context("memory of the proxy")?;
     let rounds = bench.rounds(begin)?;
 
-    let mut rows = rounds.rows();
+    let mut rows: Vec<Row> = rounds.courses.iter().map(Course::row).collect();
+    rows.push(added("Chat: added latency, p50", &rounds.latency));
+    rows.push(added("Chat: added time to first token, p50", &rounds.first_token));
     rows.push(Row::absolute("cold start", "ms", None, median(&starts), 12.0));
     rows.push(Row::absolute(
         "idle memory",
@@ -76,13 +82,8 @@ struct Bench<'a> {
     plan: Plan,
     cores: Cores,
     upstream: Server,
-    home: Home,
-}
-
-/// What one measurement gave for both.
-struct Pair {
-    proxy: f64,
-    hr: f64,
+    /// One for each dialect of the upstream, as in [`Dialect::ALL`].
+    homes: [Home; 3],
 }
 
 /// What one latency measurement gave, in microseconds.
@@ -92,12 +93,8 @@ struct Trio {
     hr: f64,
 }
 
-#[derive(Default)]
 struct Rounds {
-    small: Vec<Pair>,
-    medium: Vec<Pair>,
-    large: Vec<Pair>,
-    chunks: Vec<Pair>,
+    courses: Vec<Course>,
     latency: Vec<Trio>,
     first_token: Vec<Trio>,
     /// Of `hr`, in MiB.
@@ -117,25 +114,30 @@ impl MemoryUse {
 }
 
 impl Bench<'_> {
-    fn start_hr(&self) -> Result<Server> {
-        Ok(process::start_hr(self.binary, &self.home, Some(self.cores.measured))?.0)
+    fn home(&self, upstream: Dialect) -> &Home {
+        &self.homes[upstream.index()]
+    }
+
+    fn start_hr(&self, upstream: Dialect) -> Result<Server> {
+        Ok(process::start_hr(self.binary, self.home(upstream), Some(self.cores.measured))?.0)
     }
 
     fn start_proxy(&self) -> Result<Server> {
         process::start_part(self.cores.measured, &["proxy", "--to", &self.upstream.address.to_string()])
     }
 
-    fn send(&self, to: SocketAddr, load: &Loop) -> Result<Seen> {
-        process::send_load(self.cores.around, to, load, || Ok(()))
+    fn send(&self, to: SocketAddr, dialect: Dialect, load: &Loop) -> Result<Seen> {
+        process::send_load(self.cores.around, to, dialect, load, || Ok(()))
     }
 
     /// Milliseconds from the start of the process to its first answer. The very first start, which makes what
     /// a new home lacks, is not counted.
     fn cold_starts(&self) -> Result<Vec<f64>> {
-        process::start_hr(self.binary, &self.home, None)?;
+        let home = self.home(Dialect::OpenaiChat);
+        process::start_hr(self.binary, home, None)?;
         (0..self.plan.starts)
             .map(|_| {
-                let (_server, time) = process::start_hr(self.binary, &self.home, None)?;
+                let (_server, time) = process::start_hr(self.binary, home, None)?;
                 Ok(time.as_secs_f64() * 1e3)
             })
             .collect()
@@ -147,7 +149,7 @@ impl Bench<'_> {
         let idle = gauge::memory(server.id())?;
         let load = &self.plan.open;
         let mut open = None;
-        process::send_load(self.cores.around, server.address, load, || {
+        process::send_load(self.cores.around, server.address, Dialect::OpenaiChat, load, || {
             // A chunk later, when all of them have flowed.
             std::thread::sleep(load.interval);
             open = Some(gauge::memory(server.id())?);
@@ -160,83 +162,82 @@ impl Bench<'_> {
 
     fn rounds(&self, begin: Instant) -> Result<Rounds> {
         let proxy = self.start_proxy()?;
-        let hr = self.start_hr()?;
-        let plan = &self.plan;
-        for server in [&proxy, &hr] {
-            for warm_up in [&plan.small, &plan.medium, &plan.large, &plan.first_token] {
-                self.send(server.address, warm_up).context("warm-up")?;
-            }
-        }
-        let mut rounds = Rounds::default();
+        let [chat, anthropic, responses] = Dialect::ALL.map(|dialect| self.start_hr(dialect));
+        let routers = [chat?, anthropic?, responses?];
+        let mut rounds = Rounds {
+            courses: course::all(),
+            latency: Vec::new(),
+            first_token: Vec::new(),
+            resident_after: 0.0,
+        };
+        self.warm_up(&proxy, &routers, &rounds.courses).context("warm-up")?;
         let mut longest = Duration::ZERO;
-        for _ in 0..plan.rounds {
+        for _ in 0..self.plan.rounds {
             if begin.elapsed() + longest > RUN_LIMIT {
                 break;
             }
             let round_begin = Instant::now();
-            rounds.small.push(self.cpu(&proxy, &hr, &plan.small, 1).context("small requests")?);
-            rounds.medium.push(self.cpu(&proxy, &hr, &plan.medium, 1).context("requests of 100 KB")?);
-            rounds.large.push(self.cpu(&proxy, &hr, &plan.large, 1).context("requests of 1 MB")?);
-            rounds.chunks.push(self.cpu(&proxy, &hr, &plan.chunks, plan.chunks.chunks).context("streams")?);
-            rounds
-                .latency
-                .push(self.times(&proxy, &hr, &plan.latency, |seen| seen.whole).context("latency")?);
-            rounds.first_token.push(
-                self.times(&proxy, &hr, &plan.first_token, |seen| seen.first_byte).context("first token")?,
-            );
+            self.round(&proxy, &routers, &mut rounds)?;
             longest = longest.max(round_begin.elapsed());
         }
-        rounds.resident_after = gauge::memory(hr.id())?.resident as f64 / 1024.0;
+        rounds.resident_after = gauge::memory(routers[0].id())?.resident as f64 / 1024.0;
         Ok(rounds)
     }
 
-    /// CPU microseconds for each of the parts that a request has.
-    fn cpu(&self, proxy: &Server, hr: &Server, load: &Loop, parts: usize) -> Result<Pair> {
-        let used = |server: &Server| -> Result<f64> {
-            let before = gauge::cpu_time(server.id())?;
-            self.send(server.address, load)?;
-            let used = gauge::cpu_time(server.id())?.saturating_sub(before);
-            Ok(used.as_secs_f64() * 1e6 / (load.total() * parts) as f64)
-        };
-        Ok(Pair { proxy: used(proxy)?, hr: used(hr)? })
+    /// Every way through the programs, once; the streams are short ones.
+    fn warm_up(&self, proxy: &Server, routers: &[Server; 3], courses: &[Course]) -> Result<()> {
+        for Course { kind, client, upstream, .. } in courses {
+            let load = if *kind == Kind::Chunk { self.plan.first_token } else { kind.load(&self.plan) };
+            self.send(proxy.address, *upstream, &load)?;
+            self.send(routers[upstream.index()].address, *client, &load)?;
+        }
+        Ok(())
+    }
+
+    /// All measurements once. What the proxy used for a kind in a dialect is the yardstick for all that call
+    /// that upstream with it, right afterwards.
+    fn round(&self, proxy: &Server, routers: &[Server; 3], rounds: &mut Rounds) -> Result<()> {
+        for upstream in Dialect::ALL {
+            let router = &routers[upstream.index()];
+            for kind in Kind::ALL {
+                let used = self.cpu(proxy, upstream, kind).context("the proxy")?;
+                let courses = rounds.courses.iter_mut();
+                for course in courses.filter(|course| course.upstream == upstream && course.kind == kind) {
+                    let name = course.row().name;
+                    course.add(used, self.cpu(router, course.client, kind).context(name)?);
+                }
+            }
+        }
+        let plan = &self.plan;
+        let [chat, ..] = routers;
+        rounds.latency.push(self.times(proxy, chat, &plan.latency, |seen| seen.whole).context("latency")?);
+        let first_token = self.times(proxy, chat, &plan.first_token, |seen| seen.first_byte);
+        rounds.first_token.push(first_token.context("first token")?);
+        Ok(())
+    }
+
+    /// CPU microseconds for each request, or for each chunk of a stream.
+    fn cpu(&self, server: &Server, dialect: Dialect, kind: Kind) -> Result<f64> {
+        let load = kind.load(&self.plan);
+        let before = gauge::cpu_time(server.id())?;
+        self.send(server.address, dialect, &load)?;
+        let used = gauge::cpu_time(server.id())?.saturating_sub(before);
+        Ok(used.as_secs_f64() * 1e6 / (load.total() * load.chunks.max(1)) as f64)
     }
 
     fn times(&self, proxy: &Server, hr: &Server, load: &Loop, time: fn(&Seen) -> f64) -> Result<Trio> {
-        Ok(Trio {
-            direct: time(&self.send(self.upstream.address, load)?),
-            proxy: time(&self.send(proxy.address, load)?),
-            hr: time(&self.send(hr.address, load)?),
-        })
+        let send =
+            |to: SocketAddr| Ok::<_, anyhow::Error>(time(&self.send(to, Dialect::OpenaiChat, load)?));
+        Ok(Trio { direct: send(self.upstream.address)?, proxy: send(proxy.address)?, hr: send(hr.address)? })
     }
 }
 
-impl Rounds {
-    fn rows(&self) -> Vec<Row> {
-        let cpu = |name, pairs: &[Pair], target| {
-            let ratios: Vec<f64> = pairs.iter().map(|pair| pair.hr / pair.proxy).collect();
-            Row::ratio(
-                name,
-                median_of(pairs, |pair| pair.proxy),
-                median_of(pairs, |pair| pair.hr),
-                &ratios,
-                target,
-            )
-        };
-        let added = |name, trios: &[Trio], target| {
-            let proxy = |trio: &Trio| trio.proxy - trio.direct;
-            let hr = |trio: &Trio| trio.hr - trio.direct;
-            let ratios: Vec<f64> = trios.iter().map(|trio| hr(trio) / proxy(trio)).collect();
-            Row::ratio(name, median_of(trios, proxy), median_of(trios, hr), &ratios, target)
-        };
-        vec![
-            cpu("CPU per small request", &self.small, 3.0),
-            cpu("CPU per request of 100 KB", &self.medium, 1.8),
-            cpu("CPU per request of 1 MB", &self.large, 1.5),
-            cpu("CPU per streamed chunk", &self.chunks, 1.4),
-            added("added latency, p50", &self.latency, 1.8),
-            added("added time to first token, p50", &self.first_token, 1.8),
-        ]
-    }
+/// What time comes on top of a call straight to the upstream.
+fn added(name: &str, trios: &[Trio]) -> Row {
+    let proxy = |trio: &Trio| trio.proxy - trio.direct;
+    let hr = |trio: &Trio| trio.hr - trio.direct;
+    let ratios: Vec<f64> = trios.iter().map(|trio| hr(trio) / proxy(trio)).collect();
+    Row::ratio(name, median_of(trios, proxy), median_of(trios, hr), &ratios, 1.8)
 }
 
 fn median_of<T>(samples: &[T], value: impl Fn(&T) -> f64) -> f64 {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use crate::dialect::Dialect;
 use crate::home::Home;
 use crate::load::{Said, Seen};
 use crate::plan::{Loop, START_LIMIT};
@@ -134,15 +135,17 @@ fn free_address() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// Sends a load from `core` to `to`; `opened` runs once when all its connections have the beginning of a reply.
+/// Sends a load from `core` to `to` in `dialect`; `opened` runs once when all its connections have the beginning of a reply.
 pub fn send_load(
     core: usize,
     to: SocketAddr,
+    dialect: Dialect,
     load: &Loop,
     mut opened: impl FnMut() -> Result<()>,
 ) -> Result<Seen> {
     let arguments = [
         ("--to", to.to_string()),
+        ("--dialect", dialect.id().to_owned()),
         ("--connections", load.connections.to_string()),
         ("--requests", load.requests.to_string()),
         ("--body-bytes", load.body_bytes.to_string()),

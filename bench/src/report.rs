@@ -28,7 +28,7 @@ pub struct Machine {
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// What was measured.
-    pub name: &'static str,
+    pub name: String,
     /// The unit of `proxy` and `hr`, and of `target` when there is no `ratio`.
     pub unit: &'static str,
     /// The proxy's value: the median of the rounds.
@@ -58,14 +58,14 @@ pub struct Ratio {
 
 impl Row {
     /// A measurement that is judged by its ratio to the proxy; `proxy` and `hr` in microseconds.
-    pub fn ratio(name: &'static str, proxy: f64, hr: f64, ratios: &[f64], target: f64) -> Row {
+    pub fn ratio(name: impl Into<String>, proxy: f64, hr: f64, ratios: &[f64], target: f64) -> Row {
         let ratio = Ratio {
             median: median(ratios),
             lowest: ratios.iter().copied().fold(f64::INFINITY, f64::min),
             highest: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         };
         Row {
-            name,
+            name: name.into(),
             unit: "µs",
             proxy: Some(proxy),
             hr,
@@ -76,8 +76,14 @@ impl Row {
     }
 
     /// A measurement that is judged by itself.
-    pub fn absolute(name: &'static str, unit: &'static str, proxy: Option<f64>, hr: f64, target: f64) -> Row {
-        Row { name, unit, proxy, hr, ratio: None, target, met: hr <= target }
+    pub fn absolute(
+        name: impl Into<String>,
+        unit: &'static str,
+        proxy: Option<f64>,
+        hr: f64,
+        target: f64,
+    ) -> Row {
+        Row { name: name.into(), unit, proxy, hr, ratio: None, target, met: hr <= target }
     }
 }
 
@@ -162,7 +168,7 @@ fn cells(row: &Row) -> [String; 6] {
     };
     let verdict = if row.met { "ok" } else { "missed" };
     [
-        row.name.to_owned(),
+        row.name.clone(),
         row.proxy.map_or(String::new(), value),
         value(row.hr),
         ratio,

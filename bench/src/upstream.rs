@@ -19,25 +19,20 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::body::Script;
+use crate::dialect::Dialect;
 use crate::process::announce;
-
-const REPLY: &[u8] = br#"{"id":"chatcmpl-7QmTz2","object":"chat.completion","created":1760000000,"model":"bench-model","choices":[{"index":0,"message":{"role":"assistant","content":"A mutex admits one holder, who alone may release it. A semaphore admits a fixed number of holders and may be raised by anyone."},"finish_reason":"stop","logprobs":null}],"usage":{"prompt_tokens":48,"completion_tokens":29,"total_tokens":77}}"#;
-
-const FIRST_CHUNK: &[u8] = b"data: {\"id\":\"chatcmpl-7QmTz2\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"bench-model\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"A mutex\"},\"finish_reason\":null}]}\n\n";
-const CHUNK: &[u8] = b"data: {\"id\":\"chatcmpl-7QmTz2\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"bench-model\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" admits\"},\"finish_reason\":null}]}\n\n";
-const LAST_CHUNKS: &[u8] = b"data: {\"id\":\"chatcmpl-7QmTz2\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"bench-model\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"chatcmpl-7QmTz2\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"bench-model\",\"choices\":[],\"usage\":{\"prompt_tokens\":48,\"completion_tokens\":100,\"total_tokens\":148}}\n\ndata: [DONE]\n\n";
+use crate::replies::{self, Replies};
 
 /// What the upstream looks at in a request.
 #[derive(Deserialize)]
 struct Asked {
     #[serde(default)]
     stream: bool,
-    #[serde(default)]
-    metadata: Script,
 }
 
 /// A stream at its pace: the first chunk at once, each next one on a tick, the end right after the last.
 struct Paced {
+    replies: &'static Replies,
     ticks: Interval,
     sent: usize,
     chunks: usize,
@@ -57,42 +52,49 @@ impl Body for Paced {
         if (1..self.chunks).contains(&self.sent) {
             ready!(self.ticks.poll_tick(context));
         }
-        let chunk = match self.sent {
-            0 => FIRST_CHUNK,
-            sent if sent < self.chunks => CHUNK,
-            _ => LAST_CHUNKS,
+        let Replies { opening, chunk, closing, .. } = self.replies;
+        let bytes = match self.sent {
+            0 => Bytes::from([*opening, *chunk].concat()),
+            sent if sent < self.chunks => Bytes::from_static(chunk.as_bytes()),
+            _ => Bytes::from_static(closing.as_bytes()),
         };
         self.sent += 1;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(chunk)))))
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
 
 type Reply = Response<Either<Full<Bytes>, Paced>>;
 
 async fn answer(request: Request<Incoming>) -> Result<Reply, hyper::Error> {
+    let Some(dialect) = Dialect::at(request.uri().path()) else {
+        return Ok(refusal("nothing is served here"));
+    };
     let body = request.into_body().collect().await?.to_bytes();
     let Ok(asked) = serde_json::from_slice::<Asked>(&body) else {
-        let mut reply =
-            Response::new(Either::Left(Full::new(Bytes::from_static(b"the body is not a chat request"))));
-        *reply.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(reply);
+        return Ok(refusal("the body is no request"));
     };
+    let replies = replies::of(dialect);
     let (content_type, body) = if asked.stream {
-        ("text/event-stream", Either::Right(paced(&asked.metadata)))
+        ("text/event-stream", Either::Right(paced(replies, &Script::find(&body).unwrap_or_default())))
     } else {
-        ("application/json", Either::Left(Full::new(Bytes::from_static(REPLY))))
+        ("application/json", Either::Left(Full::new(Bytes::from_static(replies.whole.as_bytes()))))
     };
     let mut reply = Response::new(body);
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(reply)
 }
 
-fn paced(script: &Script) -> Paced {
-    let milliseconds = script.interval.parse().unwrap_or(1).max(1);
-    let interval = Duration::from_millis(milliseconds);
+fn refusal(why: &'static str) -> Reply {
+    let mut reply = Response::new(Either::Left(Full::new(Bytes::from_static(why.as_bytes()))));
+    *reply.status_mut() = StatusCode::BAD_REQUEST;
+    reply
+}
+
+fn paced(replies: &'static Replies, script: &Script) -> Paced {
+    let interval = script.interval.max(Duration::from_millis(1));
     let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    Paced { ticks, sent: 0, chunks: script.chunks.parse().unwrap_or(1).max(1) }
+    Paced { replies, ticks, sent: 0, chunks: script.chunks.max(1) }
 }
 
 /// Serves until it is killed.

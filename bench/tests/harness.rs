@@ -31,10 +31,24 @@ impl Drop for Part {
     }
 }
 
-fn load(to: &str, shape: [&str; 2]) -> Output {
+fn load(to: &str, dialect: &str, shape: [&str; 2]) -> Output {
     let [chunks, body_bytes] = shape;
     Command::new(env!("CARGO_BIN_EXE_hr-bench"))
-        .args(["load", "--to", to, "--connections", "3", "--requests", "2", "--ramp", "0", "--interval", "1"])
+        .args([
+            "load",
+            "--to",
+            to,
+            "--dialect",
+            dialect,
+            "--connections",
+            "3",
+            "--requests",
+            "2",
+            "--ramp",
+            "0",
+            "--interval",
+            "1",
+        ])
         .args(["--chunks", chunks, "--body-bytes", body_bytes])
         .output()
         .expect("the program starts")
@@ -44,11 +58,13 @@ fn load(to: &str, shape: [&str; 2]) -> Output {
 fn plain_and_streamed_replies_pass_through_the_proxy() {
     let upstream = Part::start(&["upstream"]);
     let proxy = Part::start(&["proxy", "--to", &upstream.address]);
-    for [chunks, body_bytes] in [["0", "400"], ["0", "1000000"], ["1", "400"], ["20", "400"]] {
-        let output = load(&proxy.address, [chunks, body_bytes]);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(said.starts_with("\"open\"\n") && said.contains("\"answered\":6"), "{said}");
+    for dialect in ["openai_chat", "anthropic", "openai_responses"] {
+        for shape in [["0", "400"], ["0", "1000000"], ["1", "400"], ["20", "400"]] {
+            let output = load(&proxy.address, dialect, shape);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{dialect}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(said.starts_with("\"open\"\n") && said.contains("\"answered\":6"), "{said}");
+        }
     }
 }
 
@@ -57,7 +73,7 @@ fn an_error_reply_fails_the_load() {
     let upstream = Part::start(&["upstream"]);
     let proxy = Part::start(&["proxy", "--to", &upstream.address]);
     drop(upstream);
-    let output = load(&proxy.address, ["0", "400"]);
+    let output = load(&proxy.address, "openai_chat", ["0", "400"]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("status `502`"), "{output:?}");
 }

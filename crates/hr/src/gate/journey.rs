@@ -319,7 +319,8 @@ impl<'a> Journey<'a> {
         };
         let text = String::from_utf8_lossy(&body);
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
-        if native && is_json {
+        // Servers of one dialect word that a conversation is too long in many ways; clients know one.
+        if native && is_json && failure.kind != FailureKind::TooLarge {
             return Refusal::new(status, "").as_written(self.live.redact_json(&text));
         }
         let words = if is_json && !failure.message.is_empty() {

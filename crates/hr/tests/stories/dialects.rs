@@ -1,6 +1,8 @@
 //! Any of the three dialects reaches any of the three.
 
-use hr_testkit::{Answer, Dialect, Fake, Script};
+use std::time::Duration;
+
+use hr_testkit::{Answer, Behaviour, Dialect, Ending, Fake, Hint, Refusal, Script};
 use serde_json::{Value, json};
 
 use crate::house::{Guest, House};
@@ -152,6 +154,143 @@ async fn every_dialect_reaches_every_dialect() {
                     assert_eq!(client.text(&got.json()), "a good answer", "{name}: {}", got.text());
                 }
                 assert!(fake.violations().is_empty(), "{name}: {:?}", fake.violations());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_one_dialect_does_another_answers() {
+    for client in CLIENTS {
+        for (bad_dialect, good_dialect) in [
+            (Dialect::Chat, Dialect::Anthropic),
+            (Dialect::Anthropic, Dialect::Codex),
+            (Dialect::Responses, Dialect::Chat),
+        ] {
+            for (fault, behaviour) in [
+                ("500", Behaviour::from(Refusal::server_error())),
+                ("limit", Behaviour::rate_limited(Hint::RetryAfterSeconds, Duration::from_secs(60))),
+                ("empty", Behaviour::from(Answer::empty())),
+                ("malformed", Behaviour::malformed_json()),
+                ("error inside", Behaviour::error_inside(Refusal::overloaded())),
+            ] {
+                let name = format!("{client:?}: {fault} of {bad_dialect:?}, then {good_dialect:?}");
+                let bad = Fake::speaking(bad_dialect, Script::new().otherwise(behaviour)).await.unwrap();
+                let good = Script::new().otherwise(Answer::text("saved"));
+                let good = Fake::speaking(good_dialect, good).await.unwrap();
+                let guests = [
+                    speaking("bad", &bad).model("bad-model", "rating = 5"),
+                    speaking("good", &good).model("good-model", "rating = 1"),
+                ];
+                let house = House::open(&guests, "").await;
+                // The bad one is preferred by name.
+                let mut body = client.question("what is 2 + 2?", true);
+                body["model"] = json!("bad-model");
+                let got = house.caller().post(client.path(), &body).await;
+                assert_eq!(got.status, 200, "{name}: {}", got.text());
+                assert_eq!(client.streamed(&got.events()), "saved", "{name}: {}", got.text());
+                assert_eq!(got.header("x-provider"), "good", "{name}");
+                assert_eq!(got.header("x-hermes-attempts"), "2", "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cut_ends_in_an_error_of_the_callers_dialect() {
+    for client in CLIENTS {
+        for upstream in UPSTREAMS {
+            for ending in [Ending::NoFinish(2), Ending::Cut(2), Ending::Reset(2)] {
+                let name = format!("{client:?} over {upstream:?}, {ending:?}");
+                let answer = Answer::text("half an answer").chunks(4).ending(ending);
+                let fake = Fake::speaking(upstream, Script::new().otherwise(answer)).await.unwrap();
+                let house = House::open(&[speaking("alpha", &fake)], "").await;
+                let got = house.caller().post(client.path(), &client.question("hello", true)).await;
+                // Nothing may have been said when it broke: then it is an answer like any other failure.
+                if got.status != 200 {
+                    assert!(client.is_error(&got.json()), "{name}: {}", got.text());
+                    continue;
+                }
+                assert!(client.is_broken(&got.events()), "{name}: {}", got.text());
+                assert!(!client.is_whole(got.text()), "{name}: {}", got.text());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mistake_comes_back_in_the_callers_dialect() {
+    for client in CLIENTS {
+        for upstream in UPSTREAMS {
+            for stream in [false, true] {
+                let name = format!("{client:?} over {upstream:?}, stream {stream}");
+                let script = Script::new().otherwise(Refusal::caller_mistake());
+                let fake = Fake::speaking(upstream, script).await.unwrap();
+                let house = House::open(&[speaking("alpha", &fake)], "").await;
+                let got = house.caller().post(client.path(), &client.question("hello", stream)).await;
+                assert_eq!(got.status, 400, "{name}: {}", got.text());
+                assert!(client.is_error(&got.json()), "{name}: {}", got.text());
+                assert_eq!(fake.calls().len(), 1, "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_is_called_what_makes_the_client_shorten_it() {
+    for client in CLIENTS {
+        for upstream in UPSTREAMS {
+            let script = Script::new().otherwise(Refusal::context_exceeded());
+            let fake = Fake::speaking(upstream, script).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "").await;
+            let got = house.caller().post(client.path(), &client.question("hello", false)).await;
+            let name = format!("{client:?} over {upstream:?}: {}", got.text());
+            assert_eq!(got.status, 400, "{name}");
+            match client {
+                Client::Messages => assert!(got.text().contains("prompt is too long"), "{name}"),
+                Client::Chat | Client::Responses => {
+                    assert_eq!(got.json()["error"]["code"], "context_length_exceeded", "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn callers_of_messages_see_the_model_that_they_asked_for() {
+    for upstream in UPSTREAMS {
+        for stream in [false, true] {
+            let fake = Fake::speaking(upstream, Script::new().otherwise(Answer::text("hi"))).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "").await;
+            let mut body = Client::Messages.question("hello", stream);
+            body["model"] = json!("claude-hermes-router");
+            let got = house.caller().post("/v1/messages", &body).await;
+            let model = if stream {
+                got.events()[0]["message"]["model"].clone()
+            } else {
+                got.json()["model"].clone()
+            };
+            assert_eq!(model, "claude-hermes-router", "{upstream:?}, stream {stream}: {}", got.text());
+            assert_eq!(got.header("x-hermes-model"), "alpha-model");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_only_streams_and_one_that_never_does_are_both_fine() {
+    for client in CLIENTS {
+        for upstream in [Dialect::Chat, Dialect::Anthropic, Dialect::Responses] {
+            for (stream, answer) in
+                [(false, Answer::text("bridged").streamed()), (true, Answer::text("bridged").whole())]
+            {
+                let name = format!("{client:?} over {upstream:?}, stream {stream}");
+                let fake = Fake::speaking(upstream, Script::new().otherwise(answer)).await.unwrap();
+                let house = House::open(&[speaking("alpha", &fake)], "").await;
+                let got = house.caller().post(client.path(), &client.question("hello", stream)).await;
+                assert_eq!(got.status, 200, "{name}: {}", got.text());
+                let said = if stream { client.streamed(&got.events()) } else { client.text(&got.json()) };
+                assert_eq!(said, "bridged", "{name}: {}", got.text());
+                assert!(!stream || client.is_whole(got.text()), "{name}: {}", got.text());
             }
         }
     }

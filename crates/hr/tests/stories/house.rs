@@ -108,8 +108,8 @@ pub struct House {
     /// Where it listens.
     pub address: SocketAddr,
     folder: TempDir,
-    _stop: oneshot::Sender<()>,
-    _serving: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
 }
 
 impl House {
@@ -133,7 +133,13 @@ impl House {
             };
             server::serve(listener, served, stop).await.unwrap();
         });
-        Self { gate, address, folder, _stop: stop, _serving: serving }
+        Self { gate, address, folder, stop, serving }
+    }
+
+    /// Stops the router as a signal would, and waits until it has ended.
+    pub async fn close(self) {
+        let _ = self.stop.send(());
+        self.serving.await.unwrap();
     }
 
     /// A caller with the key of the house.
@@ -144,6 +150,15 @@ impl House {
     /// A caller without a key.
     pub fn stranger(&self) -> Caller {
         Caller::new(self.address, None)
+    }
+
+    /// One more access key, in force at once.
+    pub fn add_key(&self, key: &str) {
+        let file = self.folder.path().join(".env");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let ours = format!("PROXY_API_KEYS={KEY}");
+        std::fs::write(&file, text.replace(&ours, &format!("{ours},{key}"))).unwrap();
+        self.gate.install(read(self.folder.path())).unwrap();
     }
 
     /// Other guests and settings, in force at once.

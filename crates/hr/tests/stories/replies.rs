@@ -1,0 +1,79 @@
+//! Replies that are kept, and gone on from.
+
+use hr_testkit::{Answer, Fake, Script};
+use serde_json::json;
+
+use crate::caller::Caller;
+use crate::dialects::{Client, UPSTREAMS, speaking};
+use crate::house::{Guest, House};
+
+#[tokio::test]
+async fn a_conversation_goes_on_from_a_reply_that_was_kept() {
+    for upstream in UPSTREAMS {
+        for stream in [false, true] {
+            let name = format!("{upstream:?}, stream {stream}");
+            let fake =
+                Fake::speaking(upstream, Script::new().otherwise(Answer::text("Paris"))).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "").await;
+            let first = Client::Responses.question("the capital of France?", stream);
+            let got = house.caller().post("/v1/responses", &first).await;
+            assert_eq!(got.status, 200, "{name}: {}", got.text());
+            let id = if stream {
+                got.events().last().unwrap()["response"]["id"].clone()
+            } else {
+                got.json()["id"].clone()
+            };
+            let mut second = Client::Responses.question("and how large is it?", stream);
+            second["previous_response_id"] = id.clone();
+            let got = house.caller().post("/v1/responses", &second).await;
+            assert_eq!(got.status, 200, "{name}: {}", got.text());
+            let sent = fake.calls()[1].json().to_string();
+            for words in ["the capital of France?", "Paris", "and how large is it?"] {
+                assert!(sent.contains(words), "{name}: `{words}` is not in {sent}");
+            }
+            assert!(!sent.contains("previous_response_id"), "{name}: {sent}");
+            assert!(fake.violations().is_empty(), "{name}: {:?}", fake.violations());
+
+            let id = id.as_str().unwrap();
+            let page = format!("/v1/responses/{id}");
+            let kept = house.caller().get(&page).await;
+            assert_eq!((kept.status.as_u16(), kept.json()["id"].as_str()), (200, Some(id)), "{name}");
+            assert_eq!(Client::Responses.text(&kept.json()), "Paris", "{name}");
+            let input = house.caller().get(&format!("{page}/input_items")).await.json();
+            assert_eq!(input["data"][0]["content"], "the capital of France?", "{name}");
+
+            let caller = house.caller();
+            let gone = caller.send(caller.request("DELETE", &page, "")).await;
+            assert_eq!(gone.json(), json!({ "id": id, "object": "response", "deleted": true }), "{name}");
+            assert_eq!(house.caller().get(&page).await.status, 404, "{name}");
+            let got = house.caller().post("/v1/responses", &second).await;
+            assert_eq!(got.status, 400, "{name}");
+            assert_eq!(got.json()["error"]["code"], "previous_response_not_found", "{name}");
+            assert_eq!(got.json()["error"]["param"], "previous_response_id", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reply_is_kept_for_its_own_caller_and_only_if_it_may_be() {
+    let fake = Fake::start(Script::new().otherwise(Answer::text("hi"))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let ours = house.caller().post("/v1/responses", &Client::Responses.question("hello", false)).await.json();
+    let page = format!("/v1/responses/{}", ours["id"].as_str().unwrap());
+    assert_eq!(house.caller().get(&page).await.status, 200);
+    assert_eq!(house.stranger().get(&page).await.status, 401);
+    house.add_key("sk-somebody-else");
+    let other = Caller::new(house.address, Some("sk-somebody-else"));
+    let seen = other.get(&page).await;
+    assert_eq!(seen.status, 404);
+    assert!(Client::Responses.is_error(&seen.json()), "{}", seen.text());
+    let mut next = Client::Responses.question("go on", false);
+    next["previous_response_id"] = ours["id"].clone();
+    assert_eq!(other.post("/v1/responses", &next).await.status, 400);
+    assert_eq!(house.caller().post("/v1/responses", &next).await.status, 200);
+
+    let mut fleeting = Client::Responses.question("hello", false);
+    fleeting["store"] = json!(false);
+    let id = house.caller().post("/v1/responses", &fleeting).await.json()["id"].clone();
+    assert_eq!(house.caller().get(&format!("/v1/responses/{}", id.as_str().unwrap())).await.status, 404);
+}

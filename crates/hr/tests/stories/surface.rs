@@ -1,0 +1,234 @@
+//! The endpoints as clients find them: lists of models, wrong base addresses, errors, counts of tokens.
+
+use hr_testkit::{Answer, Dialect, Fake, Match, Refusal, Script};
+use serde_json::{Value, json};
+
+use crate::caller::{Caller, Got, question};
+use crate::dialects::{CLIENTS, Client, speaking};
+use crate::house::{Guest, House, KEY};
+
+async fn house() -> (Fake, House) {
+    let fake = Fake::start(Script::new().otherwise(Answer::text("here"))).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    (fake, house)
+}
+
+async fn get(caller: &Caller, path: &str, headers: &[(&'static str, &str)]) -> Got {
+    let mut request = caller.request("GET", path, "");
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    caller.send(request).await
+}
+
+#[tokio::test]
+async fn each_client_gets_the_list_of_models_that_it_reads() {
+    let (_fake, house) = house().await;
+    let caller = house.caller();
+    let ids = |list: &Value, key: &str| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|entry| entry[key].as_str().unwrap().to_owned()).collect()
+    };
+    let openai = get(&caller, "/v1/models", &[]).await.json();
+    assert_eq!(openai["object"], "list");
+    assert_eq!(openai["data"][0]["object"], "model");
+    assert!(ids(&openai["data"], "id").contains(&"alpha-model".to_owned()));
+
+    for list in [
+        get(&caller, "/v1/models", &[("anthropic-version", "2023-06-01")]).await.json(),
+        get(&house.stranger(), "/v1/models?limit=1000", &[("x-api-key", KEY)]).await.json(),
+    ] {
+        let names = ids(&list["data"], "id");
+        assert_eq!((&list["first_id"], list["has_more"].as_bool()), (&json!(names[0]), Some(false)));
+        assert!(names.contains(&"claude-hermes-router".to_owned()), "{names:?}");
+        assert!(names.contains(&"alpha-model".to_owned()), "{names:?}");
+        let entry = &list["data"][0];
+        assert_eq!(entry["type"], "model");
+        assert!(entry["created_at"].as_str().unwrap().ends_with('Z'), "{entry}");
+    }
+
+    let catalogue = get(&caller, "/v1/models?client_version=0.169.0", &[]).await.json();
+    assert!(ids(&catalogue["models"], "slug").contains(&"hermes-router".to_owned()));
+    for key in [
+        "display_name",
+        "supported_reasoning_levels",
+        "shell_type",
+        "visibility",
+        "supported_in_api",
+        "priority",
+        "base_instructions",
+        "supports_reasoning_summaries",
+        "support_verbosity",
+        "truncation_policy",
+        "supports_parallel_tool_calls",
+        "experimental_supported_tools",
+    ] {
+        assert!(!catalogue["models"][0][key].is_null(), "{key}");
+    }
+
+    let one = get(&caller, "/v1/models/claude-hermes-router", &[("anthropic-version", "2023-06-01")]).await;
+    assert_eq!((one.status.as_u16(), one.json()["type"].as_str()), (200, Some("model")));
+    let missing = get(&caller, "/v1/models/nobody", &[("anthropic-version", "2023-06-01")]).await;
+    assert_eq!(
+        (missing.status.as_u16(), missing.json()["error"]["type"].as_str()),
+        (404, Some("not_found_error"))
+    );
+}
+
+#[tokio::test]
+async fn the_alias_in_the_list_can_be_asked_for_where_names_are_strict() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "STRICT_MODELS=1").await;
+    for (model, status) in [("claude-hermes-router:best", 200), ("claude-nobody", 404)] {
+        let mut body = Client::Messages.question("hello", false);
+        body["model"] = json!(model);
+        assert_eq!(house.caller().post("/v1/messages", &body).await.status, status, "{model}");
+    }
+}
+
+#[tokio::test]
+async fn a_base_address_that_is_written_wrong_reaches_the_right_place() {
+    let (_fake, house) = house().await;
+    for (path, client) in [
+        ("/chat/completions", Client::Chat),
+        ("/v1/v1/chat/completions", Client::Chat),
+        ("/v1/chat/completions/", Client::Chat),
+        ("//v1//chat/completions", Client::Chat),
+        ("/openai/v1/chat/completions", Client::Chat),
+        ("/messages", Client::Messages),
+        ("/v1/v1/messages", Client::Messages),
+        ("/anthropic/v1/messages?beta=true", Client::Messages),
+        ("/anthropic/messages", Client::Messages),
+        ("/v1/messages/?beta=true", Client::Messages),
+        ("/responses", Client::Responses),
+        ("/v1/v1/responses", Client::Responses),
+        ("/openai/v1/responses/", Client::Responses),
+    ] {
+        let got = house.caller().post(path, &client.question("hello", false)).await;
+        assert_eq!(got.status, 200, "{path}: {}", got.text());
+        assert_eq!(client.text(&got.json()), "here", "{path}: {}", got.text());
+    }
+    for path in ["/models", "/v1/v1/models", "/openai/v1/models/", "/anthropic/v1/models"] {
+        assert_eq!(house.caller().get(path).await.status, 200, "{path}");
+    }
+    for path in ["/", "/v1", "/anthropic", "/health"] {
+        let caller = house.stranger();
+        let got = caller.send(caller.request("HEAD", path, "")).await;
+        assert_eq!((got.status.as_u16(), got.body.len()), (200, 0), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_in_the_callers_own_dialect() {
+    let (_fake, house) = house().await;
+    let (caller, stranger) = (house.caller(), house.stranger());
+    for client in CLIENTS {
+        let question = client.question("hello", false).to_string();
+        let path = client.path();
+        let refused = [
+            (400, caller.send(caller.request("POST", path, "{")).await),
+            (400, caller.send(caller.request("POST", path, "{}")).await),
+            (401, stranger.send(stranger.request("POST", path, question.clone())).await),
+            (405, caller.send(caller.request("PUT", path, question.clone())).await),
+            (404, caller.send(caller.request("POST", &format!("{path}/no/such"), question)).await),
+        ];
+        for (status, got) in refused {
+            assert_eq!(got.status, status, "{client:?}: {}", got.text());
+            assert!(client.is_error(&got.json()), "{client:?}, {status}: {}", got.text());
+            assert_eq!(got.header("content-type"), "application/json", "{client:?}, {status}");
+            let id = got.header("x-request-id");
+            assert!(id.starts_with("req_"), "{client:?}, {status}");
+            let anthropic = if client == Client::Messages { id } else { "" };
+            assert_eq!(got.header("request-id"), anthropic, "{client:?}, {status}");
+        }
+    }
+    let lost = get(&caller, "/v1/nowhere", &[("anthropic-version", "2023-06-01")]).await;
+    assert!(Client::Messages.is_error(&lost.json()), "{}", lost.text());
+    let lost = get(&caller, "/v1/nowhere", &[]).await;
+    assert!(Client::Chat.is_error(&lost.json()), "{}", lost.text());
+    let full = House::open(&[], "MAX_REQUEST_BYTES=2000").await;
+    for client in CLIENTS {
+        let large = full.caller().post(client.path(), &client.question(&"x".repeat(3000), false)).await;
+        assert_eq!(large.status, 413, "{client:?}");
+        assert!(client.is_error(&large.json()), "{client:?}: {}", large.text());
+        let nobody = full.caller().post(client.path(), &client.question("hello", false)).await;
+        assert_eq!(nobody.status, 503, "{client:?}");
+        assert!(client.is_error(&nobody.json()), "{client:?}: {}", nobody.text());
+    }
+}
+
+#[tokio::test]
+async fn either_header_may_hold_the_key() {
+    let (_fake, house) = house().await;
+    let caller = house.stranger();
+    for client in CLIENTS {
+        for (authorization, api_key) in
+            [(KEY, ""), ("", KEY), ("of-another-login", KEY), (KEY, "of-another-login")]
+        {
+            let mut request = caller.request("POST", client.path(), client.question("hi", false).to_string());
+            for (name, value) in
+                [("authorization", format!("Bearer {authorization}")), ("x-api-key", api_key.to_owned())]
+            {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+            assert_eq!(caller.send(request).await.status, 200, "{client:?} {authorization}, {api_key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_counted_by_who_would_serve_and_else_here() {
+    let mut body = Client::Messages.question("How many tokens is this sentence, I wonder?", false);
+    body.as_object_mut().unwrap().remove("max_tokens");
+    body.as_object_mut().unwrap().remove("stream");
+    let path = "/v1/messages/count_tokens?beta=true";
+    let anthropic = Fake::speaking(Dialect::Anthropic, Script::new()).await.unwrap();
+    let house = House::open(&[speaking("alpha", &anthropic)], "").await;
+    let exact = house.caller().post(path, &body).await;
+    assert_eq!(exact.status, 200, "{}", exact.text());
+    assert_eq!(anthropic.calls().len(), 1);
+    assert!(anthropic.violations().is_empty(), "{:?}", anthropic.violations());
+    // It was no request of the pool.
+    let status = house.caller().get("/v1/status").await.json();
+    assert_eq!(status["providers"]["alpha"]["stats"]["total_requests"], 0);
+
+    anthropic.set(Script::new().always(Match::path("/v1/messages/count_tokens"), Refusal::server_error()));
+    let counted = house.caller().post(path, &body).await;
+    assert_eq!(counted.status, 200, "{}", counted.text());
+    assert!((10..40).contains(&counted.json()["input_tokens"].as_u64().unwrap()), "{}", counted.text());
+
+    let chat = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &chat)], "").await;
+    let plain = house.caller().post(path, &body).await.json()["input_tokens"].as_u64().unwrap();
+    body["tools"] = json!([{ "name": "look", "description": "Looks at a file of the project.",
+        "input_schema": { "type": "object", "properties": { "path": { "type": "string" } } } }]);
+    body["system"] = json!("You are a careful engineer who reads before writing.");
+    let more = house.caller().post(path, &body).await.json()["input_tokens"].as_u64().unwrap();
+    assert!(more > plain + 25, "{plain} and {more}");
+    assert!(chat.calls().is_empty());
+    // As many at once as a client sends for an overview of its context.
+    let all = (0..35).map(|_| {
+        let (caller, body) = (house.caller(), body.clone());
+        tokio::spawn(async move { caller.post(path, &body).await })
+    });
+    for asked in all.collect::<Vec<_>>() {
+        assert_eq!(asked.await.unwrap().json()["input_tokens"], more);
+    }
+    let wrong = house.caller().post(path, &json!({ "model": "x" })).await;
+    assert_eq!(wrong.status, 400);
+    assert!(Client::Messages.is_error(&wrong.json()), "{}", wrong.text());
+}
+
+#[tokio::test]
+async fn a_coding_agent_keeps_its_name_where_the_provider_wants_it() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let wants = Guest::new("alpha", &fake).top("pass_user_agent = [\"claude-cli/\"]\n");
+    let house = House::open(&[wants], "").await;
+    let caller = house.caller();
+    for (name, passed) in [("claude-cli/2.1 (cli)", true), ("curl/8", false)] {
+        let mut request = caller.request("POST", "/v1/chat/completions", question("hi").to_string());
+        request.headers_mut().insert("user-agent", name.parse().unwrap());
+        assert_eq!(caller.send(request).await.status, 200);
+        let seen = fake.calls().last().unwrap().headers["user-agent"].to_str().unwrap().to_owned();
+        assert_eq!(seen == name, passed, "{seen}");
+    }
+}

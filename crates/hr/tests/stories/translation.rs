@@ -1,0 +1,165 @@
+//! What a translation loses, and what must not get lost or into the wrong hands on the way.
+
+use hr_testkit::{Answer, Dialect, Fake, Match, Script};
+use serde_json::{Value, json};
+
+use crate::caller::{Got, question};
+use crate::dialects::{Client, speaking};
+use crate::house::{Guest, House};
+
+async fn strictly(house: &House, path: &str, body: &Value) -> Got {
+    let caller = house.caller();
+    let mut request = caller.request("POST", path, body.to_string());
+    request.headers_mut().insert("x-hermes-strict", "1".parse().unwrap());
+    caller.send(request).await
+}
+
+/// A chat request with something that no other dialect has.
+fn rich() -> Value {
+    let mut body = question("hello");
+    body["logit_bias"] = json!({ "50256": -100 });
+    body
+}
+
+#[tokio::test]
+async fn what_gets_lost_is_named_and_refused_to_who_wants_nothing_lost() {
+    let fake = Fake::speaking(Dialect::Anthropic, Script::new()).await.unwrap();
+    let house = House::open(&[speaking("alpha", &fake)], "").await;
+    let got = house.caller().post("/v1/chat/completions", &rich()).await;
+    assert_eq!(got.status, 200, "{}", got.text());
+    assert!(got.header("x-hermes-loss").contains("logit_bias"), "{}", got.header("x-hermes-loss"));
+
+    let got = strictly(&house, "/v1/chat/completions", &rich()).await;
+    assert_eq!(got.status, 400, "{}", got.text());
+    assert_eq!(got.json()["error"]["code"], "would_lose", "{}", got.text());
+    assert!(got.text().contains("logit_bias"), "{}", got.text());
+    assert_eq!(fake.calls().len(), 1);
+
+    let got = strictly(&house, "/v1/chat/completions", &question("hello")).await;
+    assert_eq!((got.status.as_u16(), got.header("x-hermes-loss")), (200, ""), "{}", got.text());
+}
+
+#[tokio::test]
+async fn who_loses_nothing_is_preferred() {
+    let lossy = Fake::speaking(Dialect::Anthropic, Script::new()).await.unwrap();
+    let exact = Fake::start(Script::new()).await.unwrap();
+    let guests = [speaking("lossy", &lossy), Guest::new("exact", &exact)];
+    let house = House::open(&guests, "").await;
+    for _ in 0..4 {
+        let got = house.caller().post("/v1/chat/completions", &rich()).await;
+        assert_eq!((got.header("x-provider"), got.header("x-hermes-loss")), ("exact", ""), "{}", got.text());
+        let got = strictly(&house, "/v1/chat/completions", &rich()).await;
+        assert_eq!(got.header("x-provider"), "exact", "{}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_provider_leaves_out_counts_for_who_wants_nothing_lost() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let drops = Guest::new("alpha", &fake).extra("[quirks]\ndrop = [\"logit_bias\"]\n");
+    let house = House::open(&[drops], "").await;
+    let got = strictly(&house, "/v1/chat/completions", &rich()).await;
+    assert_eq!(got.status, 400, "{}", got.text());
+    assert!(got.text().contains("logit_bias"), "{}", got.text());
+    assert!(fake.calls().is_empty());
+}
+
+/// The turn after a call of a tool, as a caller of chat sends it back: without any reasoning.
+fn after_the_call(reply: &Value) -> Value {
+    let call = &reply["choices"][0]["message"]["tool_calls"][0];
+    let mut body = question("look at the file");
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": null, "tool_calls": [call] }));
+    messages.push(json!({ "role": "tool", "tool_call_id": call["id"], "content": "it is empty" }));
+    with_tool(body)
+}
+
+fn with_tool(mut body: Value) -> Value {
+    body["tools"] = json!([{ "type": "function",
+        "function": { "name": "look", "parameters": { "type": "object", "properties": {} } } }]);
+    body["reasoning_effort"] = json!("high");
+    body
+}
+
+#[tokio::test]
+async fn a_turn_gets_back_the_reasoning_that_its_caller_cannot_carry() {
+    let answer = Answer::tool("look", "{}").reasoning("a file is to be looked at");
+    for stream in [false, true] {
+        let script = Script::new().once(Match::any(), [answer.clone()]).otherwise(Answer::text("done"));
+        let fake = Fake::speaking(Dialect::Anthropic, script).await.unwrap();
+        let guest = speaking("alpha", &fake).model("alpha-model", "reasoning = true\nmax_output = 64000");
+        let house = House::open(&[guest], "").await;
+        let mut body = with_tool(question("look at the file"));
+        body["stream"] = json!(stream);
+        let got = house.caller().post("/v1/chat/completions", &body).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        let reply = if stream {
+            let delta = |event: &Value| event["choices"][0]["delta"]["tool_calls"][0].clone();
+            let events = got.events();
+            let mut call = events.iter().map(delta).find(|call| call["id"].is_string()).unwrap();
+            call["function"]["arguments"] = json!("{}");
+            call.as_object_mut().unwrap().remove("index");
+            json!({ "choices": [{ "message": { "tool_calls": [call] } }] })
+        } else {
+            got.json()
+        };
+        let got = house.caller().post("/v1/chat/completions", &after_the_call(&reply)).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        let sent = fake.calls()[1].json();
+        let turn = &sent["messages"][1]["content"];
+        assert_eq!(turn[0]["type"], "thinking", "stream {stream}: {sent}");
+        assert_eq!(turn[0]["thinking"], "a file is to be looked at", "{sent}");
+        assert!(turn[0]["signature"].as_str().is_some_and(|signature| !signature.is_empty()), "{sent}");
+        assert!(fake.violations().is_empty(), "{:?}", fake.violations());
+    }
+}
+
+#[tokio::test]
+async fn what_one_account_sealed_is_not_shown_to_another() {
+    let answer = Answer::tool("look", "{}").reasoning("secret thoughts");
+    let script = Script::new().once(Match::any(), [answer]).otherwise(Answer::text("done"));
+    let first = Fake::speaking(Dialect::Anthropic, script.clone()).await.unwrap();
+    let second =
+        Fake::speaking(Dialect::Anthropic, Script::new().otherwise(Answer::text("done"))).await.unwrap();
+    let guest = |id, fake| {
+        speaking(id, fake).model(
+            if id == "alpha" { "alpha-model" } else { "bravo-model" },
+            "reasoning = true\nmax_output = 64000",
+        )
+    };
+    let house = House::open(&[guest("alpha", &first)], "").await;
+    let mut body = Client::Messages.question("look at the file", false);
+    body["max_tokens"] = json!(4000);
+    body["thinking"] = json!({ "type": "enabled", "budget_tokens": 2000 });
+    body["tools"] = json!([{ "name": "look", "input_schema": { "type": "object", "properties": {} } }]);
+    let reply = house.caller().post("/v1/messages", &body).await.json();
+    assert_eq!(reply["content"][0]["type"], "thinking", "{reply}");
+    let seal = reply["content"][0]["signature"].as_str().unwrap().to_owned();
+    let call = reply["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|block| block["type"] == "tool_use")
+        .unwrap()
+        .clone();
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": reply["content"] }));
+    messages.push(json!({ "role": "user", "content": [
+        { "type": "tool_result", "tool_use_id": call["id"], "content": "it is empty" } ] }));
+
+    // Who sealed it is preferred to another who could serve as well, and gets it as it was.
+    house.change(&[guest("alpha", &first), guest("bravo", &second)], "");
+    for _ in 0..3 {
+        let got = house.caller().post("/v1/messages", &body).await;
+        assert_eq!(got.header("x-provider"), "alpha", "{}", got.text());
+    }
+    assert!(first.calls().last().unwrap().json().to_string().contains(&seal));
+    // Nobody else gets it, and the call and its result stay a pair.
+    house.change(&[guest("bravo", &second)], "");
+    let got = house.caller().post("/v1/messages", &body).await;
+    assert_eq!((got.status.as_u16(), got.header("x-provider")), (200, "bravo"), "{}", got.text());
+    let sent = second.calls()[0].json().to_string();
+    assert!(!sent.contains(&seal), "{sent}");
+    assert!(sent.contains("tool_use") && sent.contains("tool_result"), "{sent}");
+    assert!(second.violations().is_empty(), "{:?}", second.violations());
+}

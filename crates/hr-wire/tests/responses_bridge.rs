@@ -379,7 +379,7 @@ fn a_foreign_request_becomes_items() {
         ..Request::default()
     };
     let (body, losses) = sent(&request, &[]);
-    assert_eq!(losses, ["stop", "top_k"]);
+    assert_eq!(losses, ["max_output_tokens", "stop", "top_k"]);
     assert_eq!(body["instructions"], "be\n\nbrief");
     let items = body["input"].as_array().unwrap();
     assert_eq!(

@@ -100,8 +100,13 @@ pub(super) fn write(
     match part {
         // The API refuses text of nothing but white space.
         Part::Text(text) | Part::Refusal(text) => (!text.trim().is_empty()).then(|| Written::text(text)),
-        Part::Image { source, .. } => Some(match image(source) {
-            Some(block) => Written::of(block.to_string()),
+        Part::Image { source, detail } => Some(match image(source) {
+            Some(block) => {
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    lose(Loss::dropped("messages[].content[].image.detail"));
+                }
+                Written::of(block.to_string())
+            }
             None => {
                 lose(Loss::dropped("messages[].content[].image"));
                 Written::text("[image left out: its type is not taken here]")

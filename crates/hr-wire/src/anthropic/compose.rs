@@ -359,7 +359,7 @@ fn is_neutral(key: &str, value: &Value) -> bool {
         Value::Number(number) => number.as_f64() == Some(0.0) && key != "seed",
         Value::Array(items) if key == "modalities" => items.iter().all(|item| item == "text"),
         Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
+        Value::Object(fields) => fields.is_empty() && key != "web_search_options",
         // Labels for the caller's own books, and a cache that is found by the prompt itself.
         _ => matches!(key, "prompt_cache_key" | "prompt_cache_retention"),
     }

@@ -167,8 +167,7 @@ fn document(source: Option<&Value>) -> Result<DocumentSource, BadRequest> {
         Source::Base64(media_type, data) => DocumentSource::Base64 { media_type, data },
         Source::Url(url) => DocumentSource::Url(url),
         Source::Text(text) => DocumentSource::Text(text),
-        Source::File(id) => DocumentSource::File(id),
-        Source::Unknown => return Err(not_here("document")),
+        Source::Elsewhere => return Err(not_here("document")),
     })
 }
 
@@ -183,8 +182,8 @@ enum Source {
     Base64(String, String),
     Url(String),
     Text(String),
-    File(String),
-    Unknown,
+    /// Uploaded before, which helps its own provider only, or in a form that is not known.
+    Elsewhere,
 }
 
 impl Source {
@@ -195,7 +194,6 @@ impl Source {
             "base64" => Self::Base64(member("media_type"), member("data")),
             "url" => Self::Url(member("url")),
             "text" => Self::Text(member("data")),
-            "file" => Self::File(member("file_id")),
             "content" => match source.map(|source| &source["content"]) {
                 Some(Value::String(text)) => Self::Text(text.clone()),
                 Some(Value::Array(blocks)) if blocks.iter().all(|block| block["type"] == "text") => {
@@ -207,9 +205,9 @@ impl Source {
                             .join("\n"),
                     )
                 }
-                _ => Self::Unknown,
+                _ => Self::Elsewhere,
             },
-            _ => Self::Unknown,
+            _ => Self::Elsewhere,
         }
     }
 }

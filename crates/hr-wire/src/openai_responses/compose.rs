@@ -170,6 +170,9 @@ impl Body {
         if let Some(tier) = tier.filter(|tier| !TIERS.contains(tier)) {
             losses.push(Loss::changed("service_tier", format!("`{tier}` became the default")));
         }
+        if let Some(most) = request.max_output.filter(|most| *most < LEAST_OUTPUT) {
+            losses.push(Loss::changed("max_output_tokens", format!("`{most}` became `{LEAST_OUTPUT}`")));
+        }
         let plain = [
             ("max_output_tokens", request.max_output.map(|most| most.max(LEAST_OUTPUT).to_string())),
             ("temperature", request.temperature.map(|number| json!(number).to_string())),

@@ -149,7 +149,9 @@ mod tests {
         ] {
             assert_eq!(page(path), Some(wanted), "{path}");
         }
-        for path in ["/nowhere", "/v1/chat", "/v1/chat/completions/x", "/v2/messages", "/v1/responses/compact"] {
+        for path in
+            ["/nowhere", "/v1/chat", "/v1/chat/completions/x", "/v2/messages", "/v1/responses/compact"]
+        {
             assert_eq!(page(path), None, "{path}");
         }
     }

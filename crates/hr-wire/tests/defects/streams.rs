@@ -300,6 +300,28 @@ fn usage_after_the_reason_to_stop_is_told() {
     assert_eq!((&end["usage"]["input_tokens"], &end["usage"]["output_tokens"]), (&11.into(), &7.into()));
 }
 
+#[test]
+fn signs_of_life_are_what_clients_know() {
+    for dialect in Dialect::ALL {
+        let echo = Arc::new(Echo { model: "asked".into(), ..Echo::default() });
+        let client = client_half(dialect);
+        let mut began = Vec::new();
+        client.encoder(&echo).keep_alive(&mut began);
+        for sign in [client.keep_alive(), &began] {
+            let sign = std::str::from_utf8(sign).unwrap();
+            assert!(sign.ends_with("\n\n"), "{dialect:?}: {sign}");
+            for data in sign.lines().filter_map(|line| line.strip_prefix("data: ")) {
+                let event: Value = serde_json::from_str(data).unwrap();
+                assert!(event["type"].is_string(), "{dialect:?}: {sign}");
+            }
+            assert_eq!(
+                dialect == Anthropic,
+                sign.contains(r#""type":"ping""#) || sign.contains(r#""type": "ping""#)
+            );
+        }
+    }
+}
+
 /// What of a stream goes out, in all.
 fn translate(from: Dialect, to: Dialect, stream: String) -> (String, bool) {
     let provider = builtin().providers.iter().find(|provider| provider.dialect == from).unwrap().clone();

@@ -46,9 +46,11 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     let bytes = intake::read(&visit.headers, body, live.settings.max_request_bytes, patience).await?;
     let circumstances = Circumstances { nonce: gate.chance.draw(), now: started.0 / 1000 };
     let mut question = Question::read(bytes, *endpoint, circumstances)?;
-    if let Some(previous) = question.previous() {
-        let whole = gate.replies.go_on(started, visit.caller, previous, question.envelope())?;
-        question = Question::read(whole, *endpoint, circumstances)?;
+    if *endpoint == Endpoint::Responses {
+        let (previous, request) = (question.previous(), question.envelope());
+        if let Some(whole) = gate.replies.complete(started, visit.caller, previous, request)? {
+            question = Question::read(whole, *endpoint, circumstances)?;
+        }
     }
     let deadline = started.after(patience);
     if !question.stream() {

@@ -1,11 +1,12 @@
 //! The gateway: callers come in, candidates are tried, one answer goes out.
 //!
 //! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
-//! [`lifecycle`] runs it as a process, [`routes`] is every URL, [`caller`] who may come in, [`intake`] the
-//! body, [`question`] what it asks, [`attempt`] one call to one candidate, [`receipt`] its settling,
-//! [`reply`] what is past the commit point, [`verdict`] the words when nobody served, [`answer`] every
-//! answer of our own, [`status`] and [`models`] the small GET endpoints. Nothing here decides whom to try:
-//! that is [`hr_core::route`].
+//! [`lifecycle`] runs it as a process, [`paths`] is every URL and [`routes`] what stands before them, [`caller`] who
+//! may come in, [`intake`] the body, [`question`] what it asks, [`journey`] what it has tried, [`attempt`] one call to
+//! one candidate, [`lane`] how its answer is read, [`receipt`] its settling, [`reply`] what is past the commit point,
+//! [`held`] what waits for it, [`verdict`] the words when nobody served, [`answer`] every answer of our own;
+//! [`memory`] and [`replies`] are what outlives a request, [`status`], [`models`] and [`count`] the small endpoints.
+//! Nothing here decides whom to try: that is [`hr_core::route`].
 
 pub mod answer;
 pub mod attempt;

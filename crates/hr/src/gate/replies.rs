@@ -1,6 +1,7 @@
 //! Replies that callers may go on from or read again (`store`, `previous_response_id`): kept in memory for a
 //! while, each for the access key that got it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use hr_wire::envelope::Envelope;
 use hr_wire::json::Cursor;
 use http::StatusCode;
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::answer::{self, Answer, Refusal};
 use super::caller::CallerId;
@@ -18,12 +21,30 @@ use super::shelf::Shelf;
 /// How long a reply is kept.
 const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 /// The most bytes of replies and of the conversations before them.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+const MOST_BYTES: usize = 48 * 1024 * 1024;
+/// The most bytes of single items of replies, which callers may name instead of sending them again. Together with
+/// [`MOST_BYTES`] it is 64 MiB.
+const MOST_ITEM_BYTES: usize = 16 * 1024 * 1024;
 /// What an entry costs beside its texts.
 const ENTRY_BYTES: usize = 256;
+/// The type of an item that only names another.
+const REFERENCE: &str = "item_reference";
 
 /// The replies that are kept.
-pub struct Replies(Mutex<Shelf<(CallerId, String), Arc<Kept>>>);
+pub struct Replies {
+    whole: Mutex<Shelf<(CallerId, String), Arc<Kept>>>,
+    /// Their items, by the ids of these.
+    items: Mutex<Shelf<(CallerId, String), Arc<str>>>,
+}
+
+/// What is to know of an item.
+#[derive(Deserialize)]
+struct Item<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Cow<'a, str>>,
+}
 
 /// A reply and the conversation that led to it.
 struct Kept {
@@ -39,7 +60,10 @@ impl Replies {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Mutex::new(Shelf::new(MOST_BYTES, KEPT_FOR)))
+        Self {
+            whole: Mutex::new(Shelf::new(MOST_BYTES, KEPT_FOR)),
+            items: Mutex::new(Shelf::new(MOST_ITEM_BYTES, KEPT_FOR)),
+        }
     }
 
     /// Keeps a reply to a request whose `input` was this. One without an id cannot be asked for.
@@ -47,22 +71,70 @@ impl Replies {
         let Ok(reply) = Envelope::read(body.clone()) else { return };
         let Some(id) = reply.get("id").and_then(text) else { return };
         let (before, output) = (items(input), reply.get("output").map(items).unwrap_or_default());
+        let listed: Vec<&RawValue> =
+            reply.get("output").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+        for item in listed {
+            let Ok(Item { id: Some(id), .. }) = serde_json::from_str(item.get()) else { continue };
+            let weight = ENTRY_BYTES + item.get().len();
+            self.items.lock().put(now, (caller, id.into_owned()), item.get().into(), weight);
+        }
         let weight = ENTRY_BYTES + before.len() + output.len() + body.len();
         let kept = Arc::new(Kept { before, output, body });
-        self.0.lock().put(now, (caller, id), kept, weight);
+        self.whole.lock().put(now, (caller, id), kept, weight);
     }
 
-    /// The request with the conversation that it goes on from in front of its own input.
+    /// The request with all that it only names: the conversation that it goes on from in front of its own input,
+    /// and items in the place of references to them. Nothing when it names nothing.
     ///
     /// # Errors
-    /// 400 when nothing is kept under that id for this caller.
-    pub fn go_on(
+    /// 400 when nothing is kept under the id of the reply before it for this caller.
+    pub fn complete(
+        &self,
+        now: Millis,
+        caller: CallerId,
+        previous: Option<&str>,
+        request: &Envelope,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let own = request.get("input").and_then(|input| self.with_items(now, caller, input));
+        let mut draft = request.draft();
+        match (previous, own) {
+            (Some(previous), own) => {
+                let own = own.as_deref().or_else(|| request.get("input")).map(items);
+                draft.set("input", self.after(now, caller, previous, own)?);
+                draft.remove("previous_response_id");
+            }
+            (None, Some(own)) => draft.set("input", own),
+            (None, None) => return Ok(None),
+        }
+        Ok(Some(draft.finish()))
+    }
+
+    /// An input with the items that it names; nothing when it names none. What is not kept stays a name.
+    fn with_items(&self, now: Millis, caller: CallerId, input: &str) -> Option<String> {
+        if !input.contains(REFERENCE) {
+            return None;
+        }
+        let listed: Vec<&RawValue> = serde_json::from_str(input).ok()?;
+        let whole = listed.into_iter().map(|item| {
+            let named = match serde_json::from_str(item.get()) {
+                Ok(Item { id: Some(id), kind: Some(kind) }) if kind == REFERENCE => {
+                    self.items.lock().get(now, &(caller, id.into_owned()))
+                }
+                _ => None,
+            };
+            named.map_or_else(|| item.get().to_owned(), |found| found.as_ref().to_owned())
+        });
+        Some(format!("[{}]", whole.collect::<Vec<_>>().join(",")))
+    }
+
+    /// An input behind the conversation that it goes on from.
+    fn after(
         &self,
         now: Millis,
         caller: CallerId,
         previous: &str,
-        request: &Envelope,
-    ) -> Result<Bytes, Refusal> {
+        own: Option<String>,
+    ) -> Result<String, Refusal> {
         let Some(kept) = self.find(now, caller, previous) else {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
@@ -75,13 +147,10 @@ impl Replies {
             .code("previous_response_not_found")
             .param("previous_response_id"));
         };
-        let own = request.get("input").map(items).unwrap_or_default();
+        let own = own.unwrap_or_default();
         let parts = [kept.before.as_str(), kept.output.as_str(), own.as_str()];
         let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let mut draft = request.draft();
-        draft.set("input", format!("[{}]", whole.join(",")));
-        draft.remove("previous_response_id");
-        Ok(draft.finish())
+        Ok(format!("[{}]", whole.join(",")))
     }
 
     /// A reply that was kept.
@@ -112,13 +181,13 @@ impl Replies {
     /// 404 when it is not kept.
     pub fn forget(&self, now: Millis, caller: CallerId, id: &str) -> Result<Answer, Refusal> {
         self.find(now, caller, id).ok_or_else(|| unknown(id))?;
-        self.0.lock().remove(&(caller, id.to_owned()));
+        self.whole.lock().remove(&(caller, id.to_owned()));
         let body = serde_json::json!({ "id": id, "object": "response", "deleted": true });
         Ok(answer::json(StatusCode::OK, &body))
     }
 
     fn find(&self, now: Millis, caller: CallerId, id: &str) -> Option<Arc<Kept>> {
-        self.0.lock().get(now, &(caller, id.to_owned()))
+        self.whole.lock().get(now, &(caller, id.to_owned()))
     }
 }
 

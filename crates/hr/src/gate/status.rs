@@ -15,8 +15,17 @@ use super::{Gate, Live};
 
 /// What this is and where to go on.
 pub fn welcome() -> Answer {
-    let endpoints =
-        ["/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/status", "/health", "/metrics"];
+    let endpoints = [
+        "/v1/chat/completions",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/responses",
+        "/v1/embeddings",
+        "/v1/models",
+        "/v1/status",
+        "/health",
+        "/metrics",
+    ];
     answer::json(
         StatusCode::OK,
         &json!({ "name": "hermes-router", "version": env!("CARGO_PKG_VERSION"), "endpoints": endpoints }),

@@ -1,6 +1,6 @@
 //! Replies that are kept, and gone on from.
 
-use hr_testkit::{Answer, Fake, Script};
+use hr_testkit::{Answer, Fake, Match, Script};
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -51,6 +51,31 @@ async fn a_conversation_goes_on_from_a_reply_that_was_kept() {
             assert_eq!(got.json()["error"]["code"], "previous_response_not_found", "{name}");
             assert_eq!(got.json()["error"]["param"], "previous_response_id", "{name}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_item_may_be_named_instead_of_sent_again() {
+    for upstream in UPSTREAMS {
+        let script =
+            Script::new().once(Match::any(), [Answer::tool("look", "{}")]).otherwise(Answer::text("done"));
+        let fake = Fake::speaking(upstream, script).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        let mut body = Client::Responses.question("look at the file", false);
+        body["tools"] = json!([{ "type": "function", "name": "look", "parameters": { "type": "object", "properties": {} } }]);
+        let reply = house.caller().post("/v1/responses", &body).await.json();
+        let call =
+            reply["output"].as_array().unwrap().iter().find(|item| item["type"] == "function_call").unwrap();
+        body["input"] = json!([
+            { "role": "user", "content": "look at the file" },
+            { "type": "item_reference", "id": call["id"] },
+            { "type": "function_call_output", "call_id": call["call_id"], "output": "it is empty" },
+        ]);
+        let got = house.caller().post("/v1/responses", &body).await;
+        assert_eq!(got.status, 200, "{upstream:?}: {}", got.text());
+        assert_eq!(Client::Responses.text(&got.json()), "done", "{upstream:?}");
+        assert!(!fake.calls()[1].json().to_string().contains("item_reference"), "{upstream:?}");
+        assert!(fake.violations().is_empty(), "{upstream:?}: {:?}", fake.violations());
     }
 }
 

@@ -108,4 +108,9 @@ check('errors are what the SDK maps', ['upstream'], async () => {
   await refused(Anthropic.NotFoundError, client.messages.create({ ...asks('Say hello.'), model: 'upstream/no-such-model' }));
 });
 
+check('a limit that lasts is a 429', ['upstream'], async () => {
+  const error = await refused(Anthropic.RateLimitError, client.messages.create(asks('Be limited.')));
+  assert.equal(error.error.error.type, 'rate_limit_error');
+});
+
 await run('upstream');

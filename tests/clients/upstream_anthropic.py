@@ -210,4 +210,14 @@ def errors():
     assert caught[0].body["error"]["type"] == "authentication_error", caught[0].body
 
 
+@check("a limit that lasts is a 429, whole and streamed", "upstream")
+def limited():
+    # The last check: from here on the provider is left alone.
+    for stream in (False, True):
+        with raises(anthropic.RateLimitError) as caught:
+            client.messages.create(**asks("Be limited."), stream=stream)
+        assert caught[0].body["error"]["type"] == "rate_limit_error", caught[0].body
+        assert int(caught[0].response.headers["retry-after"]) > 60, caught[0].response.headers
+
+
 run("upstream")

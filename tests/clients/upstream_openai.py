@@ -266,4 +266,15 @@ def errors():
             stranger.chat.completions.create(model=MODEL, messages=asks("Say hello."))
 
 
+@check("a limit that lasts is a 429, in both dialects, whole and streamed", "upstream")
+def limited():
+    # The last check: from here on the provider is left alone.
+    for stream in (False, True):
+        with raises(openai.RateLimitError):
+            chat("Be limited.", stream=stream)
+        with raises(openai.RateLimitError) as caught:
+            client.responses.create(model=MODEL, input="Be limited.", stream=stream)
+        assert int(caught[0].response.headers["retry-after"]) > 60, caught[0].response.headers
+
+
 run("upstream")

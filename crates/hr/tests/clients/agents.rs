@@ -97,7 +97,7 @@ async fn claude_code(upstream: Upstream) {
     was_told_both(&fake);
 }
 
-/// A command, then a change to a file by the tool that takes no JSON, in exec mode.
+/// A command, in exec mode.
 async fn codex_cli(upstream: Upstream) {
     let Some(node) = folder(Part::Node) else { return };
     let work = workplace();

@@ -1,11 +1,16 @@
 //! One provider of each dialect behind the router, and what its fake says.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hr_testkit::{Answer, Dialect, Ending, Fake, Match, Script, Stop, Strictness, Usage};
+use hr_testkit::{Answer, Behaviour, Dialect, Ending, Fake, Hint, Match, Script, Stop, Strictness, Usage};
 use serde_json::json;
 
 use crate::router::{Home, PICTURE};
+
+/// A wait that no retry outlasts.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The providers that clients are tried over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,5 +98,6 @@ pub fn conversation() -> Script {
         .always(asked(PICTURE), Answer::text("A red square."))
         .always(asked("Never stop"), Answer::text("On and on").stop(Stop::Length))
         .always(asked("Break off"), Answer::text("This answer is cut in the middle.").ending(Ending::Cut(2)))
+        .always(asked("Be limited"), Behaviour::rate_limited(Hint::RetryAfterSeconds, LONG))
         .otherwise(hello)
 }

@@ -222,7 +222,9 @@ impl<'a> Journey<'a> {
         let model = self.roster.model_id(choice.candidate);
         self.model = Some(model.to_owned());
         self.line.model = self.live.lists(model).then(|| model.to_owned());
-        self.line.provider = Some(self.roster.provider(choice.candidate).id.clone());
+        let provider = self.roster.provider(choice.candidate);
+        self.line.provider = Some(provider.id.clone());
+        self.line.dialect = Some(provider.dialect.name());
     }
 
     /// How long this candidate may take until something good comes.
@@ -375,6 +377,7 @@ impl<'a> Journey<'a> {
             (told, ..) => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
         self.line.provider = None;
+        self.line.dialect = None;
         self.line.model = None;
         self.line.end(refusal.status().as_u16(), Ended::Well);
         mark(refusal.headers_mut(), self.line.attempts, None, None);

@@ -8,7 +8,7 @@ use super::endpoint::Endpoint;
 
 /// Beginnings of a path that lead nowhere by themselves. Clients put some of them before every path by themselves,
 /// people write them into the base address as well or leave them out, so any number of them means the same.
-const PREFIXES: [&str; 3] = ["v1", "openai", "anthropic"];
+const PREFIXES: [&str; 3] = ["v1/", "openai/", "anthropic/"];
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +86,14 @@ pub fn page(path: &str) -> Option<Page<'_>> {
 
 fn below_prefixes(path: &str) -> &str {
     let mut rest = path.trim_start_matches('/');
-    loop {
-        let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
-        if !PREFIXES.contains(&first) {
-            return rest;
-        }
-        rest = below.trim_start_matches('/');
+    let below = |rest: &'_ str, prefix: &str| match rest.strip_prefix(prefix.trim_end_matches('/'))? {
+        "" => Some(rest.len()),
+        more => more.starts_with('/').then_some(prefix.len()),
+    };
+    while let Some(length) = PREFIXES.iter().find_map(|prefix| below(rest, prefix)) {
+        rest = rest[length..].trim_start_matches('/');
     }
+    rest
 }
 
 /// What somebody speaks who calls this path with these headers. The path decides where it can.
@@ -105,7 +106,7 @@ pub fn speaks(path: &str, headers: &HeaderMap) -> &'static dyn ClientHalf {
         Some(_) => {}
         None => {
             let has = |word| path.split('/').any(|part| part == word);
-            if has("messages") || has("anthropic") {
+            if has("messages") || has(Dialect::Anthropic.name()) {
                 return client_half(Dialect::Anthropic);
             }
             if has("responses") {

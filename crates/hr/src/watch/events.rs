@@ -83,6 +83,8 @@ pub struct RequestLine {
     pub endpoint: &'static str,
     /// The provider that answered.
     pub provider: Option<String>,
+    /// What it speaks.
+    pub dialect: Option<&'static str>,
     /// The model that answered, where it is one that the configuration names.
     pub model: Option<String>,
     /// Calls made for it.
@@ -101,6 +103,7 @@ impl RequestLine {
             id,
             endpoint,
             provider: None,
+            dialect: None,
             model: None,
             attempts: 0,
             began: Instant::now(),
@@ -137,6 +140,7 @@ impl RequestLine {
             status,
             ended = how,
             provider = self.provider,
+            dialect = self.dialect,
             model = self.model,
             attempts = self.attempts,
             lost = self.lost,

@@ -2,7 +2,7 @@
 //! an end at any moment.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hr_testkit::{
     Accounts, Answer, Behaviour, Dialect, Fake, Gate, Login, Match, Outcome, Refusal, Script, Strictness,
@@ -18,7 +18,23 @@ use crate::router::{Router, provider};
 /// As long as any test runs.
 const LONG: Duration = Duration::from_secs(3600);
 /// How often something that must come is looked for.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Waits for what must come; only used up when something is wrong.
+#[track_caller]
+fn until(mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let place = std::panic::Location::caller();
+    async move {
+        let began = Instant::now();
+        while !condition() {
+            assert!(began.elapsed() < TOO_LONG, "what is waited for at {place} does not come");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// When waiting is given up.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 /// A backend with its token endpoint, and one credentials file for all routers.
 struct Scene {
@@ -235,7 +251,9 @@ async fn a_refusal_for_good_marks_that_account_and_no_other() {
     let now =
         Login { access_token: scene.stored("acc-2")["access_token"].as_str().unwrap().to_owned(), ..now };
     scene.store(&[&again, &now]);
+    let began = Instant::now();
     while scene.called().last().is_none_or(|account| account != "acc-1") {
+        assert!(began.elapsed() < TOO_LONG, "it is not called again");
         all_were_served(&ask_all(&routers, 2).await);
         tokio::time::sleep(LOOK).await;
     }
@@ -252,9 +270,7 @@ async fn a_renewed_token_that_is_refused_as_well_has_to_be_signed_in_to_again() 
     let got = router.caller().chat("hi").await;
     assert!(got.status.is_server_error() || got.status == StatusCode::TOO_MANY_REQUESTS, "{got:?}");
     assert_eq!(scene.accounts.refreshes().len(), 1);
-    while scene.stored("acc-1")["login_needed"].is_null() {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| !scene.stored("acc-1")["login_needed"].is_null()).await;
     assert_eq!(scene.stored("acc-1")["login_needed"], "renewed_token_refused");
 }
 
@@ -273,9 +289,7 @@ async fn requests_go_elsewhere_while_a_token_is_renewed() {
     all_were_served(&ask_all(&routers, 20).await);
     assert_eq!((scene.called().len(), scene.accounts.refreshes().len()), (0, 1));
     gate.open();
-    while scene.stored("acc-1")["last_refresh"] == "2026-11-01T00:00:00Z" {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| scene.stored("acc-1")["last_refresh"] != "2026-11-01T00:00:00Z").await;
     assert!(scene.accounts.is_usable(&scene.refresh_token("acc-1")));
 }
 
@@ -317,9 +331,7 @@ async fn a_caller_that_leaves_does_not_take_the_new_token_along() {
     let router = scene.router().await;
     let caller = router.caller();
     let leaving = tokio::spawn(async move { caller.chat("hi").await });
-    while scene.accounts.refreshes().is_empty() {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| !scene.accounts.refreshes().is_empty()).await;
     leaving.abort();
     gate.open();
     all_were_served(&ask_all(&[router], 1).await);
@@ -344,9 +356,7 @@ async fn a_kill_at_any_moment_leaves_a_token_that_can_be_used() {
             tokio::spawn(
                 async move { caller.post("/v1/chat/completions", &crate::caller::question("hi")).await },
             );
-        while scene.accounts.refreshes().len() == asked {
-            tokio::time::sleep(Duration::from_micros(200)).await;
-        }
+        until(|| scene.accounts.refreshes().len() != asked).await;
         // The new token is issued. Some are killed before they hear of it, others while they store it.
         if moment % 4 != 0 {
             gate.open();
@@ -383,17 +393,13 @@ async fn new_tokens_that_cannot_be_stored_are_kept_until_they_can() {
     let router = scene.router().await;
     let caller = router.caller();
     let request = tokio::spawn(async move { caller.chat("hi").await });
-    while scene.accounts.refreshes().is_empty() {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| !scene.accounts.refreshes().is_empty()).await;
     // Whatever is in its place now, it is no file that can be written.
     let aside = scene.folder.path().join("aside");
     std::fs::rename(scene.auth(), &aside).unwrap();
     std::fs::create_dir(scene.auth()).unwrap();
     gate.open();
-    while !router.log().contains("could not be stored yet") {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| router.log().contains("could not be stored yet")).await;
     assert!(scene.called().is_empty(), "no request sees a token that is not on disk");
     std::fs::remove_dir(scene.auth()).unwrap();
     std::fs::rename(&aside, scene.auth()).unwrap();
@@ -414,16 +420,12 @@ async fn a_stop_waits_until_a_new_token_is_stored() {
         tokio::spawn(
             async move { caller.post("/v1/chat/completions", &crate::caller::question("hi")).await },
         );
-    while scene.accounts.refreshes().is_empty() {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| !scene.accounts.refreshes().is_empty()).await;
     // Nobody waits for the answer any more, so that nothing but the renewal keeps the router.
     request.abort();
     let _ = request.await;
     router.signal(Signal::TERM);
-    while !router.log().contains("draining") {
-        tokio::time::sleep(LOOK).await;
-    }
+    until(|| router.log().contains("draining")).await;
     gate.open();
     assert_eq!(router.ended().await, Some(0));
     assert_ne!(scene.stored("acc-1")["last_refresh"], "2026-11-01T00:00:00Z");

@@ -403,3 +403,23 @@ fn numbers_in_schemas_stay_as_written() {
     let text = String::from_utf8(body.to_vec()).unwrap();
     assert!(text.contains("12345678901234567890") && text.contains("1.1"), "{text}");
 }
+
+#[test]
+fn what_is_incomplete_for_whatever_reason_is_no_end() {
+    let item = r#"{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"half"}]}"#;
+    for details in [r#"{"reason":"a_new_one"}"#, "{}", "null", r#"{"reason":"stop"}"#] {
+        let response = format!(
+            r#"{{"id":"resp_1","object":"response","status":"incomplete","incomplete_details":{details},"output":[{item}]}}"#
+        );
+        let whole = upstream().decode(response.as_bytes(), &[], Millis(0)).unwrap();
+        assert_eq!(whole.finish.unwrap().kind(), FinishKind::Length, "{details}");
+        let stream = format!(
+            "event: response.incomplete\ndata: {{\"type\":\"response.incomplete\",\"response\":{response}}}\n\n"
+        );
+        let finish = decoded(stream.as_bytes()).unwrap().into_iter().find_map(|event| match event {
+            Event::Finish(finish) => Some(finish.kind()),
+            _ => None,
+        });
+        assert_eq!(finish, Some(FinishKind::Length), "{details}");
+    }
+}

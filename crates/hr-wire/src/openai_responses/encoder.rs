@@ -18,6 +18,9 @@ use crate::hub::{CallKind, Event, Finish, FinishKind, Opaque, OpaqueKind, Start,
 use crate::refusal::Refusal;
 use crate::sse;
 
+/// The most bytes of a reply: all of it is told once more at its end.
+const MAX_REPLY: usize = 64 * 1024 * 1024;
+
 /// Writes hub events as events of this dialect.
 #[derive(Debug)]
 pub struct Encoder {
@@ -32,6 +35,8 @@ pub struct Encoder {
     items: Vec<String>,
     /// How many items were opened.
     opened: usize,
+    /// How many bytes were said in them.
+    said: usize,
     finish: Option<Finish>,
     usage: Option<String>,
     reply: Option<String>,
@@ -87,6 +92,7 @@ impl Encoder {
             blocks: Vec::new(),
             items: Vec::new(),
             opened: 0,
+            said: 0,
             finish: None,
             usage: None,
             reply: None,
@@ -191,6 +197,10 @@ impl Encoder {
             return;
         }
         let first = block.text.is_empty();
+        self.said = self.said.saturating_add(text.len());
+        if self.said > MAX_REPLY {
+            return;
+        }
         self.open(number, out);
         let Some(block) = self.blocks.get_mut(number) else { return };
         block.text.push_str(text);
@@ -439,6 +449,11 @@ impl Encode for Encoder {
             return;
         }
         self.begin(out);
+        if self.said > MAX_REPLY {
+            let words = format!("the answer is longer than {MAX_REPLY} bytes");
+            let refusal = Refusal::new(502, &words).code("server_error");
+            return self.failed("server_error", &words, &refusal, out);
+        }
         if !self.close_all(out) {
             let words = "the model's call of a tool cannot be read: its arguments are not JSON";
             let refusal = Refusal::new(502, words).code("invalid_tool_arguments");

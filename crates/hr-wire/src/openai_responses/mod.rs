@@ -13,6 +13,8 @@ mod glance;
 mod halves;
 mod input;
 mod item;
+mod kept;
+mod pass;
 mod prepare;
 mod quirk;
 pub mod reply;

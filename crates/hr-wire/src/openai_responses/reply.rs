@@ -13,9 +13,14 @@ use super::item;
 use super::types::WireResponse;
 use super::whole::read_whole;
 use crate::dialect::{Echo, Encode};
-use crate::hub::{Block, Finish, Reply, unfold};
+use crate::hub::{Block, Finish, FinishKind, Reply, unfold};
 
 impl WireResponse {
+    /// Whether it says that nothing more comes and that it is no answer.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.status.as_deref(), Some("failed" | "cancelled"))
+    }
+
     /// When it was made, in whole seconds.
     pub(super) fn created(&self) -> u64 {
         #[expect(
@@ -52,6 +57,9 @@ pub fn decode(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Reply, Fail
     })
 }
 
+/// Why a response is cut where nobody says.
+const CUT: &str = "max_output_tokens";
+
 /// Why a response ended.
 pub(super) fn finish_of(response: &WireResponse, is_cut: bool) -> Finish {
     let reason = response.incomplete_details.as_ref().and_then(|details| details.reason.as_deref());
@@ -60,9 +68,14 @@ pub(super) fn finish_of(response: &WireResponse, is_cut: bool) -> Finish {
         .iter()
         .flatten()
         .any(|item| matches!(item["type"].as_str(), Some("function_call" | "custom_tool_call")));
-    match is_cut {
-        true => Finish::read(reason.unwrap_or("max_output_tokens")),
-        false => Finish::read("completed").borne_out(calls),
+    if !is_cut {
+        return Finish::read("completed").borne_out(calls);
+    }
+    let finish = Finish::read(reason.unwrap_or(CUT));
+    match finish.kind() {
+        FinishKind::Length | FinishKind::ContentFilter => finish,
+        // Whatever the reason: what is not complete must not pass for an end.
+        FinishKind::Stop | FinishKind::ToolCalls | FinishKind::Other => Finish::read(CUT),
     }
 }
 

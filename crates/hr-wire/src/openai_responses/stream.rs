@@ -371,7 +371,7 @@ impl Decoder {
 
     fn end(&mut self, event: WireEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), Failure> {
         let response = event.response.unwrap_or_default();
-        if response.status.as_deref() == Some("failed") {
+        if response.has_failed() {
             return Err(self.error(data));
         }
         self.begin(Some(&response), out);

@@ -13,6 +13,8 @@ use hr_core::usage::Usage;
 use super::encoder::{lifecycle, response_id};
 use super::error;
 use super::glance::{self, Glance};
+use super::kept::Items;
+use super::pass::{Fate, event, flush, pass, reread, whole_frame};
 use super::reply::finish_of;
 use super::response::{self, State};
 use super::types::WireResponse;
@@ -47,8 +49,8 @@ pub struct Watch {
     seen: u64,
     /// The response as it was when it began.
     begun: Option<String>,
-    /// Whole items, by their place.
-    items: Vec<(u64, String)>,
+    /// Whole items, for an end that leaves them out.
+    items: Items,
     issued: Vec<Fingerprint>,
     usage: Option<Usage>,
     finish: Option<Finish>,
@@ -70,14 +72,6 @@ struct Shift {
     id: Option<String>,
 }
 
-/// What becomes of one event.
-enum Fate {
-    Pass,
-    Withhold,
-    /// These bytes go out instead.
-    Replace(Bytes),
-}
-
 impl Watch {
     /// A watch over a stream that is about to begin.
     #[must_use]
@@ -91,7 +85,7 @@ impl Watch {
             sequence: 0,
             seen: 0,
             begun: None,
-            items: Vec::new(),
+            items: Items::default(),
             issued: Vec::new(),
             usage: None,
             finish: None,
@@ -232,9 +226,7 @@ impl Watch {
                     self.good |= glance::answers(item);
                     self.reasoned |= patch::field(item, "type") == Some("\"reasoning\"");
                     self.issued.extend(glance::opaque(item));
-                    let place = glance.output_index.unwrap_or(self.items.len() as u64);
-                    self.items.retain(|(known, _)| *known != place);
-                    self.items.push((place, item.to_owned()));
+                    self.items.put(glance.output_index, item)?;
                 }
             }
             kind if kind.ends_with(".delta") => self.good |= glance.delta,
@@ -257,7 +249,7 @@ impl Watch {
             let words = format!("the end of the stream has an unknown shape: {error}");
             Failure::new(FailureKind::Malformed, words).status(200)
         })?;
-        if wire.status.as_deref() == Some("failed") {
+        if wire.has_failed() {
             return Err(self.error(data));
         }
         let is_cut = kind == "response.incomplete" || wire.status.as_deref() == Some("incomplete");
@@ -275,10 +267,8 @@ impl Watch {
             return Err(no_answer(Some(&finish)));
         }
         // One backend leaves the items out here; they came one by one before.
-        self.items.sort_by_key(|(place, _)| *place);
         let rebuilt = (told.is_empty() && !self.items.is_empty()).then(|| {
-            let items: Vec<&str> = self.items.iter().map(|(_, item)| item.as_str()).collect();
-            let items = format!("[{}]", items.join(","));
+            let items = self.items.array();
             patch::object(response, |draft| {
                 draft.set("output", items);
                 true
@@ -372,46 +362,6 @@ impl Watch {
             response::write(&state, echo)
         })
     }
-}
-
-/// An event with this name and these data. They are one line: line breaks between tokens are as good as blanks.
-fn event(kind: &str, data: &str) -> Bytes {
-    let mut out = Vec::with_capacity(data.len() + 64);
-    let line = data.replace(['\n', '\r'], " ");
-    sse::encode(&mut out, (!kind.is_empty()).then_some(kind), line.as_bytes());
-    out.into()
-}
-
-/// The event in these bytes.
-fn reread(raw: &Bytes) -> Option<Frame> {
-    let mut decoder = Decoder::default();
-    decoder.push(raw.clone());
-    decoder.next_frame().ok().flatten()
-}
-
-/// Passes one event on. Neighbours within a chunk go out together, as a slice of it: `run` is what waits to.
-fn pass(chunk: &Bytes, fate: Fate, frame: Frame, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
-    let instead = match (fate, frame.within) {
-        (Fate::Pass, Some(span))
-            if span.start == run.end && chunk.get(span.clone()) == Some(&frame.raw[..]) =>
-        {
-            run.end = span.end;
-            return;
-        }
-        (Fate::Pass, _) => Some(frame.raw),
-        (Fate::Replace(bytes), _) => Some(bytes),
-        (Fate::Withhold, _) => None,
-    };
-    flush(chunk, run, out);
-    out.extend(instead);
-}
-
-/// Passes what waits to, as a slice of its chunk.
-fn flush(chunk: &Bytes, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
-    if run.start < run.end {
-        out.push(if run.len() == chunk.len() { chunk.clone() } else { chunk.slice(run.clone()) });
-    }
-    *run = run.end..run.end;
 }
 
 impl lane::Watch for Watch {
@@ -520,12 +470,4 @@ impl lane::Watch for Watch {
         let named = id.and_then(|id| patch::within(&reply, "id", |_| Some(quoted(id))));
         Some(named.unwrap_or(reply).into())
     }
-}
-
-/// The event with the empty line that its sender forgot.
-fn whole_frame(frame: &Frame) -> Bytes {
-    let mut whole = frame.raw.to_vec();
-    let missing = if whole.ends_with(b"\n") { 1 } else { 2 };
-    whole.resize(whole.len() + missing, b'\n');
-    whole.into()
 }

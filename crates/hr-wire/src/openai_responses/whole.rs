@@ -40,8 +40,8 @@ pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, 
     Glance::at(text).map_err(nonsense)?;
     let wire: WireResponse = serde_json::from_str(text)
         .map_err(|error| malformed(format!("the answer has an unknown shape: {error}")))?;
-    let failed = matches!(wire.status.as_deref(), Some("failed" | "cancelled"));
-    if failed || wire.error.as_ref().is_some_and(|error| !error.is_null()) || wire.output.is_none() {
+    if wire.has_failed() || wire.error.as_ref().is_some_and(|error| !error.is_null()) || wire.output.is_none()
+    {
         return Err(read_inner_error(body, rows, now));
     }
     let is_cut = wire.status.as_deref() == Some("incomplete");

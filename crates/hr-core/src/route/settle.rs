@@ -47,6 +47,8 @@ pub enum Outcome {
         total: Duration,
         /// What it used, as reported.
         usage: Usage,
+        /// That the answer says of its own accord that the key's quota is used up with it, and for how long.
+        spent: Option<Duration>,
     },
     /// It failed.
     Failure(Failure),
@@ -180,6 +182,17 @@ impl Settlement<'_> {
             self.effects.push(Effect::Recovered { scope, provider, model, key });
         }
         self.sample(Sample::Good);
+    }
+
+    /// The attempt served, and its answer said that the key's quota is used up: the next call would only be
+    /// refused.
+    pub(super) fn spent(&mut self, wait: Duration) {
+        let words = "the answer says that the quota is used up";
+        let failure = Failure {
+            scope: Some(Scope::Key),
+            ..Failure::new(FailureKind::QuotaSpent, words).retry_after(Some(wait))
+        };
+        self.cool(&failure, &Rule::of(FailureKind::QuotaSpent));
     }
 
     pub(super) fn failure(&mut self, failure: &Failure) -> Next {

@@ -237,3 +237,21 @@ fn another_reason_for_the_same_rest_is_told() {
     world.reload(pool);
     assert!(world.order(&ask()).is_empty());
 }
+
+#[test]
+fn an_answer_that_says_the_quota_is_used_up_rests_its_key() {
+    let mut world = one_provider(2);
+    let choice = world.first(&ask());
+    let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
+    let spent = Some(Duration::from_secs(3600));
+    let settled = world.run(&choice, Outcome::Success { first_byte, total, usage, spent });
+    let [Effect::Cooled { scope, because, .. }] = settled.effects.as_slice() else {
+        panic!("{:?}", settled.effects)
+    };
+    assert_eq!((*scope, *because), (Scope::Key, FailureKind::QuotaSpent));
+    let resting = world.name(&choice);
+    world.wait(3590);
+    assert!(!world.order(&ask()).contains(&resting));
+    world.wait(11);
+    assert!(world.order(&ask()).contains(&resting));
+}

@@ -116,7 +116,7 @@ pub fn scoped(kind: FailureKind, scope: Scope) -> Failure {
 /// A success that took this long.
 pub fn success(millis: u64) -> Outcome {
     let took = Duration::from_millis(millis);
-    Outcome::Success { first_byte: took, total: took, usage: Usage::default() }
+    Outcome::Success { first_byte: took, total: took, usage: Usage::default(), spent: None }
 }
 
 /// A plain request.

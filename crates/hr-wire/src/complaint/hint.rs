@@ -38,8 +38,8 @@ pub(crate) fn in_headers<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Mill
         .and_then(|value| wait(value / 1000.0))
         .or_else(|| header("retry-after").and_then(|value| instant_or_wait(value, now)))
         .or_else(|| empty_bucket(header, now))
-        .or_else(|| full_window(header, now))
         .map(bounded)
+        .or_else(|| full_window(header, now))
 }
 
 /// The hint in a JSON body, by the name of its field.
@@ -92,19 +92,24 @@ fn empty_bucket<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Op
 /// When the last of the windows that are used up is over. They come in a header family of their own: how much
 /// of each is used, in percent, and when it ends, which may be the empty string. Which of the two is the longer
 /// one differs by plan.
-fn full_window<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
+pub(crate) fn full_window<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
     const FULL: f64 = 100.0;
-    ["primary", "secondary"]
+    const WINDOWS: [(&str, [&str; 2]); 2] = [
+        ("x-codex-primary-used-percent", ["x-codex-primary-reset-at", "x-codex-primary-reset-after-seconds"]),
+        (
+            "x-codex-secondary-used-percent",
+            ["x-codex-secondary-reset-at", "x-codex-secondary-reset-after-seconds"],
+        ),
+    ];
+    WINDOWS
         .iter()
-        .filter(|window| {
-            let used = header(&format!("x-codex-{window}-used-percent"));
+        .filter(|(used, _)| {
+            let used = header(used);
             used.and_then(|used| used.trim().parse::<f64>().ok()).is_some_and(|used| used >= FULL)
         })
-        .filter_map(|window| {
-            let ends = ["reset-at", "reset-after-seconds"];
-            ends.iter().find_map(|end| instant_or_wait(header(&format!("x-codex-{window}-{end}"))?, now))
-        })
+        .filter_map(|(_, ends)| ends.iter().find_map(|end| instant_or_wait(header(end)?, now)))
         .max()
+        .map(bounded)
 }
 
 fn search(value: &Value, now: Millis, depth: usize) -> Option<Duration> {

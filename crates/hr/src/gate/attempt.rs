@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Work;
+use hr_wire::complaint;
 use hr_wire::dialect::Whole;
 use hr_wire::lane::{Translation, Watch};
 use hr_wire::openai_chat;
@@ -119,6 +120,8 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     if head.status != StatusCode::OK {
         return Err(refused(receipt, &lane, head.status, &head.headers, body).await);
     }
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    receipt.spent(complaint::spent(&header, receipt.now()));
     if stream && !is_of_type(&head.headers, "application/json") {
         return open(receipt, body, &lane).await;
     }

@@ -36,18 +36,24 @@ pub struct Receipt {
     ticket: Option<Ticket>,
     began: Instant,
     first_byte: Option<Duration>,
+    spent: Option<Duration>,
 }
 
 impl Receipt {
     /// The guard of a ticket.
     #[must_use]
     pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
-        Self { gate, live, candidate, ticket: Some(ticket), began: Instant::now(), first_byte: None }
+        Self { gate, live, candidate, ticket: Some(ticket), began: Instant::now(), first_byte: None, spent: None }
     }
 
     /// Notes that something came back.
     pub fn first_byte(&mut self) {
         self.first_byte.get_or_insert_with(|| self.began.elapsed());
+    }
+
+    /// Notes that the quota of the key is used up with this answer, for so long.
+    pub fn spent(&mut self, wait: Option<Duration>) {
+        self.spent = wait;
     }
 
     /// The present instant, as the gateway's clock has it.
@@ -99,7 +105,8 @@ impl Receipt {
     pub fn succeed(mut self, usage: Usage) {
         let total = self.began.elapsed();
         self.gate.metrics.tokens(&self.provider().id, usage.total().unwrap_or(0));
-        self.settle(Outcome::Success { first_byte: self.first_byte.unwrap_or(total), total, usage });
+        let first_byte = self.first_byte.unwrap_or(total);
+        self.settle(Outcome::Success { first_byte, total, usage, spent: self.spent });
     }
 
     /// Settles a failure and tells whether another candidate may be tried.

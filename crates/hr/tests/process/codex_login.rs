@@ -476,3 +476,18 @@ async fn a_limit_in_headers_moves_on() {
     )
     .await;
 }
+
+/// What a good answer says of the next call is believed: the account that has nothing left is not asked again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_window_in_a_good_answer_spares_the_next_call() {
+    let script = Script::new().showing(Windows::used(100.0)).otherwise(Answer::text("Hello"));
+    let scene = Scene::with(script).await;
+    let logins = ["acc-1", "acc-2"].map(|id| scene.accounts.add(id, "plus", LONG));
+    scene.store(&[&logins[0], &logins[1]]);
+    let router = scene.router_with("ROTATION_MODE=sequential", &[]).await;
+    for expected in [200, 200, 429] {
+        let got = router.caller().chat("hi").await;
+        assert_eq!(got.status.as_u16(), expected, "{got:?}");
+    }
+    assert_eq!(scene.called(), ["acc-1", "acc-2"]);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hr_core::catalog::ErrorRow;
 use hr_core::failure::{Failure, FailureKind as Kind, Scope};
 use hr_core::time::Millis;
-use hr_wire::complaint::read_error;
+use hr_wire::complaint::{OPAQUE_PARAM, read_error};
 use hr_wire::openai_chat::{read_embedding, read_whole};
 
 /// 2026-09-07T16:53:20Z.
@@ -457,6 +457,21 @@ fn the_refused_parameter_is_named() {
         if !param.is_empty() {
             assert_eq!(failure.param.as_deref(), Some(param), "{body}");
         }
+    }
+}
+
+#[test]
+fn what_somebody_else_issued_is_told_from_other_refusals() {
+    for body in [
+        r#"{"error":{"code":"invalid_encrypted_content","type":"invalid_request_error","param":"input","message":"The encrypted content for item rs_1 could not be verified. Reason: the organization 'org-1' is another."}}"#,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"}}"#,
+    ] {
+        let failure = read(400, &[], body);
+        assert_eq!(
+            (failure.kind, failure.param.as_deref()),
+            (Kind::Unsupported, Some(OPAQUE_PARAM)),
+            "{body}"
+        );
     }
 }
 

@@ -14,6 +14,10 @@ use crate::json::head;
 /// How much of an error body is looked at. Some servers quote the whole request in front of their reason.
 pub const MAX_ERROR_BODY: usize = 1024 * 1024;
 
+/// The parameter that is named where something opaque in the conversation was refused, whatever its dialect calls
+/// it: no request has one of this name, so nothing is learned from it about the parameters that are taken.
+pub const OPAQUE_PARAM: &str = "encrypted_content";
+
 /// How much of the provider's words is kept for the log.
 const MAX_MESSAGE: usize = 2048;
 
@@ -53,6 +57,7 @@ pub fn read_error<'h>(
         retry_after: retry_after.or_else(|| row.and_then(|row| row.wait)),
         scope: verdict.scope,
         param: match verdict.kind {
+            FailureKind::Unsupported if complaint.is_about_opaque() => Some(OPAQUE_PARAM.to_owned()),
             FailureKind::Unsupported => complaint.param(),
             FailureKind::TooLarge if complaint.asks_too_long() => complaint.param(),
             _ => None,
@@ -207,6 +212,11 @@ impl Complaint {
             .find_map(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok()))
             .and_then(|number| u16::try_from(number).ok())
             .filter(|status| (400..600).contains(status))
+    }
+
+    /// Whether something opaque was refused that somebody else issued.
+    fn is_about_opaque(&self) -> bool {
+        wording::FOREIGN_OPAQUE.iter().any(|wording| self.words.contains(wording))
     }
 
     /// Whether a longer answer was asked for than this model gives.

@@ -19,11 +19,20 @@ const fn scoped(kind: FailureKind, scope: Scope) -> Verdict {
     Verdict { kind, scope: Some(scope) }
 }
 
+/// Wordings for something opaque in the conversation that another account or provider issued. Without it the same
+/// request is served.
+pub(super) const FOREIGN_OPAQUE: &[&str] = &[
+    "invalid_encrypted_content",
+    "invalid `signature` in `thinking` block",
+    "invalid signature in thinking block",
+];
+
 /// Wordings, most telling first: the first list of which one is found decides. They are tried for every
 /// status from 400 on and for errors inside a 200, but not for a page for people.
 const WORDINGS: &[(&[&str], Verdict)] = &[
     // A firewall in front of the provider; it speaks about the client, not about the key.
     (&["error code: 10", "error code 10"], plain(FailureKind::Malformed)),
+    (FOREIGN_OPAQUE, plain(FailureKind::Unsupported)),
     (
         &[
             "user location is not supported",

@@ -35,16 +35,23 @@ pub(super) struct Told {
 struct Item<'a> {
     kind: Option<Text<'a>>,
     role: Option<Text<'a>>,
-    content: Option<&'a str>,
+    content: Option<Result<Content<'a>, BadRequest>>,
     call_id: bool,
     name: bool,
     id: bool,
     arguments: Option<&'a str>,
-    output: Option<&'a str>,
+    output: Option<Result<Content<'a>, BadRequest>>,
     summary: Option<&'a str>,
     encrypted: Option<Text<'a>>,
     tools: bool,
     bytes: usize,
+}
+
+/// What a message or a result says.
+#[derive(Default)]
+struct Content<'a> {
+    pieces: Vec<Text<'a>>,
+    images: u64,
 }
 
 /// Checks the input that the cursor stands before, and tells what is in it.
@@ -102,9 +109,9 @@ fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
             "call_id" => there(cursor).map(|there| item.call_id = there),
             "name" => there(cursor).map(|there| item.name = there),
             "id" => there(cursor).map(|there| item.id = there),
-            "content" => raw(cursor, &mut item.content),
+            "content" => content(cursor).map(|content| item.content = Some(content)),
             "arguments" | "input" => raw(cursor, &mut item.arguments),
-            "output" => raw(cursor, &mut item.output),
+            "output" => content(cursor).map(|output| item.output = Some(output)),
             "summary" => raw(cursor, &mut item.summary),
             "tools" => {
                 item.tools = cursor.kind()? == Kind::Array;
@@ -116,7 +123,7 @@ fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
         read.map_err(|bad: BadRequest| bad.within(name.raw))
     })?;
     item.bytes = cursor.at() - start;
-    told.take(&item)
+    told.take(item)
 }
 
 /// A value as it is written.
@@ -125,8 +132,21 @@ fn raw<'a>(cursor: &mut Cursor<'a>, member: &mut Option<&'a str>) -> Result<(), 
     Ok(())
 }
 
+/// What is said here, in one walk; or why it is nothing that a message could say. That may be right for an item of
+/// another type, whose type may come later.
+fn content<'a>(cursor: &mut Cursor<'a>) -> Result<Result<Content<'a>, BadRequest>, BadRequest> {
+    let mut ahead = cursor.clone();
+    let read = Content::read(&mut ahead);
+    if read.is_ok() {
+        *cursor = ahead;
+    } else {
+        cursor.skip()?;
+    }
+    Ok(read)
+}
+
 impl Told {
-    fn take(&mut self, item: &Item<'_>) -> Result<(), BadRequest> {
+    fn take(&mut self, item: Item<'_>) -> Result<(), BadRequest> {
         let kind = item.kind.map(|kind| kind.decode());
         match kind.as_deref() {
             Some("message") | None => return self.message(item),
@@ -147,9 +167,9 @@ impl Told {
                     return Err(missing("call_id"));
                 }
                 let output = item.output.ok_or_else(|| missing("output"))?;
-                let mut pieces = Vec::new();
-                self.content(output, &mut pieces).map_err(|bad| bad.within("output"))?;
-                self.bytes += pieces.iter().map(|piece| piece.raw.len() as u64).sum::<u64>();
+                let output = output.map_err(|bad| bad.within("output"))?;
+                self.images += output.images;
+                self.bytes += output.bytes();
                 return Ok(());
             }
             Some("reasoning") => {
@@ -172,40 +192,47 @@ impl Told {
         Ok(())
     }
 
-    fn message(&mut self, item: &Item<'_>) -> Result<(), BadRequest> {
+    fn message(&mut self, item: Item<'_>) -> Result<(), BadRequest> {
         let role = item.role.ok_or_else(|| missing(if item.kind.is_some() { "role" } else { "type" }))?;
         let role = role.decode();
         if !ROLES.contains(&&*role) {
             return Err(unknown_value(&role, ROLES).within("role"));
         }
         let content = item.content.ok_or_else(|| missing("content"))?;
-        let mut pieces = Vec::new();
-        self.content(content, &mut pieces).map_err(|bad| bad.within("content"))?;
+        let content = content.map_err(|bad| bad.within("content"))?;
+        self.images += content.images;
         if role == "user" {
-            self.turn(&pieces);
+            self.turn(&content.pieces);
         } else {
-            self.bytes += pieces.iter().map(|piece| piece.raw.len() as u64).sum::<u64>();
+            self.bytes += content.bytes();
         }
         Ok(())
     }
+}
 
-    /// Content: a string or parts.
-    fn content<'a>(&mut self, value: &'a str, pieces: &mut Vec<Text<'a>>) -> Result<(), BadRequest> {
-        let mut cursor = Cursor::new(value);
+impl<'a> Content<'a> {
+    /// A string or parts.
+    fn read(cursor: &mut Cursor<'a>) -> Result<Self, BadRequest> {
+        let mut content = Self::default();
         match cursor.kind()? {
-            Kind::String => pieces.push(cursor.string()?),
+            Kind::String => content.pieces.push(cursor.string()?),
             Kind::Array => cursor.items(|cursor, index| {
-                self.part(cursor, pieces).map_err(|bad| bad.within(&format!("[{index}]")))
+                content.part(cursor).map_err(|bad| bad.within(&format!("[{index}]")))
             })?,
             other => {
                 let words = format!("expected a string or an array of parts, got {}", other.name());
                 return Err(BadRequest::new(words).code("invalid_type"));
             }
         }
-        Ok(())
+        Ok(content)
     }
 
-    fn part<'a>(&mut self, cursor: &mut Cursor<'a>, pieces: &mut Vec<Text<'a>>) -> Result<(), BadRequest> {
+    /// Bytes of text as written.
+    fn bytes(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.raw.len() as u64).sum()
+    }
+
+    fn part(&mut self, cursor: &mut Cursor<'a>) -> Result<(), BadRequest> {
         expect(cursor, Kind::Object)?;
         let (mut kind, mut text, mut refusal, mut source) = (None, None, None, false);
         cursor.fields(|cursor, name| {
@@ -223,9 +250,9 @@ impl Told {
         let kind = kind.ok_or_else(|| missing("type"))?.decode();
         match &*kind {
             "input_text" | "output_text" | "text" | "summary_text" | "reasoning_text" => {
-                pieces.push(text.ok_or_else(|| missing("text"))?);
+                self.pieces.push(text.ok_or_else(|| missing("text"))?);
             }
-            "refusal" => pieces.push(refusal.ok_or_else(|| missing("refusal"))?),
+            "refusal" => self.pieces.push(refusal.ok_or_else(|| missing("refusal"))?),
             "input_image" | "computer_screenshot" => {
                 self.images += 1;
                 if !source {

@@ -286,13 +286,13 @@ impl<'a> Journey<'a> {
     pub fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
         let (provider, model) = (self.line.provider.clone(), self.model.take());
         let attempts = self.line.attempts;
-        let sequel = Sequel { caller: self.caller, input: self.question.kept_input() };
+        let sequel = Sequel { caller: self.caller, request: self.question.kept().cloned() };
         let lost = losses::header(losses);
         self.line.lost(lost.as_ref().and_then(|names| names.to_str().ok()));
         let mut answer = match started {
             Started::Whole(translation) => {
                 let Translation { body, whole, keepsake } = *translation;
-                let reply = sequel.input.is_some().then(|| body.clone());
+                let reply = sequel.request.is_some().then(|| body.clone());
                 receipt.remember(&sequel, &whole.opaque, keepsake, reply);
                 receipt.succeed(whole.usage);
                 self.line.end(200, Ended::Well);

@@ -146,12 +146,10 @@ impl Question {
         }
     }
 
-    /// The conversation that the reply is to be kept with, where it is to be kept.
-    pub fn kept_input(&self) -> Option<String> {
+    /// The request that the reply is to be kept with, where it is to be kept.
+    pub fn kept(&self) -> Option<&Envelope> {
         match &self.facts {
-            Facts::Chat(facts) if facts.keep => {
-                Some(self.envelope.get("input").unwrap_or_default().to_owned())
-            }
+            Facts::Chat(facts) if facts.keep => Some(&self.envelope),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ use hr_core::failure::Failure;
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
+use hr_wire::envelope::Envelope;
 use hr_wire::hub::Fingerprint;
 use hr_wire::lane::Keepsake;
 
@@ -20,8 +21,8 @@ use crate::watch::events;
 pub struct Sequel {
     /// Whose access key it came with.
     pub caller: CallerId,
-    /// The input that the reply is to be kept with.
-    pub input: Option<String>,
+    /// The request that the reply is to be kept with.
+    pub request: Option<Envelope>,
 }
 
 /// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
@@ -96,8 +97,8 @@ impl Receipt {
         if let Some(keepsake) = keepsake {
             memory.keep(now, sequel.caller, keepsake);
         }
-        if let (Some(input), Some(reply)) = (&sequel.input, reply) {
-            self.gate.replies.keep(now, sequel.caller, input, reply);
+        if let (Some(request), Some(reply)) = (&sequel.request, reply) {
+            self.gate.replies.keep(now, sequel.caller, request, &reply);
         }
     }
 

@@ -46,14 +46,21 @@ struct Item<'a> {
     kind: Option<Cow<'a, str>>,
 }
 
-/// A reply and the conversation that led to it.
+/// A reply and the conversation that led to it, in memory of their own: a part of what was read from a connection
+/// would keep all of that alive.
 struct Kept {
     /// The items before the reply, as JSON texts with commas between them.
     before: String,
-    /// The items of the reply, likewise.
-    output: String,
     /// The whole reply.
     body: Bytes,
+}
+
+impl Kept {
+    /// The items of the reply, as those before it.
+    fn output(&self) -> String {
+        let reply = Envelope::read(self.body.clone()).ok();
+        reply.and_then(|reply| reply.get("output").map(items)).unwrap_or_default()
+    }
 }
 
 impl Replies {
@@ -66,11 +73,12 @@ impl Replies {
         }
     }
 
-    /// Keeps a reply to a request whose `input` was this. One without an id cannot be asked for.
-    pub fn keep(&self, now: Millis, caller: CallerId, input: &str, body: Bytes) {
+    /// Keeps a reply to this request. One without an id cannot be asked for.
+    pub fn keep(&self, now: Millis, caller: CallerId, request: &Envelope, body: &[u8]) {
+        let body = Bytes::copy_from_slice(body);
         let Ok(reply) = Envelope::read(body.clone()) else { return };
         let Some(id) = reply.get("id").and_then(text) else { return };
-        let (before, output) = (items(input), reply.get("output").map(items).unwrap_or_default());
+        let before = request.get("input").map(items).unwrap_or_default();
         let listed: Vec<&RawValue> =
             reply.get("output").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
         for item in listed {
@@ -78,8 +86,8 @@ impl Replies {
             let weight = ENTRY_BYTES + item.get().len();
             self.items.lock().put(now, (caller, id.into_owned()), item.get().into(), weight);
         }
-        let weight = ENTRY_BYTES + before.len() + output.len() + body.len();
-        let kept = Arc::new(Kept { before, output, body });
+        let weight = ENTRY_BYTES + before.len() + body.len();
+        let kept = Arc::new(Kept { before, body });
         self.whole.lock().put(now, (caller, id), kept, weight);
     }
 
@@ -148,7 +156,8 @@ impl Replies {
             .param("previous_response_id"));
         };
         let own = own.unwrap_or_default();
-        let parts = [kept.before.as_str(), kept.output.as_str(), own.as_str()];
+        let output = kept.output();
+        let parts = [kept.before.as_str(), output.as_str(), own.as_str()];
         let whole: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         Ok(format!("[{}]", whole.join(",")))
     }

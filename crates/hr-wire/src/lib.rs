@@ -29,6 +29,7 @@ pub mod facts;
 pub mod hub;
 pub mod json;
 pub mod lane;
+mod neutral;
 pub mod openai_chat;
 pub mod openai_responses;
 mod patch;

@@ -6,12 +6,13 @@ use hr_core::catalog::Quirks;
 
 use crate::envelope::Draft;
 use crate::hub::Loss;
+use crate::neutral::is_neutral_text;
 
 /// Applies the verbs, and names what of the caller's request they change.
 pub(crate) fn apply(draft: &mut Draft<'_>, quirks: &Quirks, losses: &mut Vec<Loss>) {
     for name in &quirks.drop {
-        let meant_something = draft.get(name).is_some_and(|value| value != "null");
-        if draft.remove(name) && meant_something && name != "stream_options" {
+        let meant_something = draft.get(name).is_some_and(|value| !is_neutral_text(name, value));
+        if draft.remove(name) && meant_something {
             losses.push(Loss::dropped(name));
         }
     }

@@ -158,7 +158,7 @@ fn facts_are_found() {
     let text = facts("text");
     assert!(text.stream && !text.include_usage && !text.tools && !text.vision);
     assert_eq!((text.difficulty, text.model.as_str()), (5, "hermes-router"));
-    assert_eq!(facts("usage").params, ["stream_options", "temperature", "max_tokens"]);
+    assert_eq!(facts("usage").params, ["temperature", "max_tokens"]);
     assert!(facts("usage").include_usage);
     assert_eq!(facts("usage").max_output, Some(64));
     assert!(facts("parallel_tools").tools);

@@ -102,7 +102,7 @@ pub(super) fn write(
         Part::Text(text) | Part::Refusal(text) => (!text.trim().is_empty()).then(|| Written::text(text)),
         Part::Image { source, detail } => Some(match image(source) {
             Some(block) => {
-                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                if detail.as_deref().is_some_and(|detail| !matches!(detail, "auto" | "high")) {
                     lose(Loss::dropped("messages[].content[].image.detail"));
                 }
                 Written::of(block.to_string())

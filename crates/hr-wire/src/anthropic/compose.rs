@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use super::blocks::{self, Written};
 use super::format;
+use super::prepare::LEAST_BUDGET;
 use super::request::EFFORTS;
 use super::tools;
 use crate::dialect::{Encoded, Outgoing};
 use crate::hub::{
     Breakpoint, Effort, Loss, Message, NameRules, Names, Part, Request, Role, Thinking, ToolChoice, repair,
 };
+use crate::neutral::is_neutral;
 
 /// The most tokens of an answer where neither the caller nor the catalogue says how many: what even the smaller
 /// models of the last generations give.
@@ -69,19 +71,14 @@ impl Composer<'_> {
     fn conversation(&mut self, messages: &[Message]) {
         let is_system = |message: &&Message| matches!(message.role, Role::System | Role::Developer);
         let leading = messages.iter().take_while(is_system).count();
+        for message in messages {
+            self.lose_fields(message);
+        }
         for message in &messages[..leading] {
             let blocks = self.blocks(message);
             self.system.extend(blocks);
         }
         for (place, message) in messages.iter().enumerate().skip(leading) {
-            if message.name.is_some() {
-                self.lose(Loss::dropped("messages[].name"));
-            }
-            if message.extras.origin.is_some_and(|origin| origin != Dialect::Anthropic) {
-                for key in message.extras.fields.keys() {
-                    self.lose(Loss::dropped(&format!("messages[].{key}")));
-                }
-            }
             let blocks = self.blocks(message);
             match message.role {
                 Role::Assistant => self.say("assistant", blocks),
@@ -100,6 +97,18 @@ impl Composer<'_> {
             && let Some(last) = blocks.last_mut()
         {
             last.trim_end();
+        }
+    }
+
+    /// Names what a message says of itself and has no place here.
+    fn lose_fields(&mut self, message: &Message) {
+        if message.name.is_some() {
+            self.lose(Loss::dropped("messages[].name"));
+        }
+        if message.extras.origin.is_some_and(|origin| origin != Dialect::Anthropic) {
+            for key in message.extras.fields.keys() {
+                self.lose(Loss::dropped(&format!("messages[].{key}")));
+            }
         }
     }
 
@@ -139,19 +148,19 @@ impl Composer<'_> {
         let mut fields: Vec<(Cow<'_, str>, String)> = Vec::with_capacity(16);
         let mut put = |key: &'static str, value: String| fields.push((key.into(), value));
         put("model", json!(self.outgoing.model).to_string());
-        let tools =
+        let mut tools =
             tools::encode(&request.tools, request.tool_choice.as_ref(), &self.names, &mut self.losses);
         let choice = if tools.is_empty() { None } else { self.choice(request) };
         let forced =
             choice.as_ref().is_some_and(|choice| matches!(choice["type"].as_str(), Some("any" | "tool")));
-        let (thinking, effort) = self.thinking(request, forced);
+        let (mut thinking, effort) = self.thinking(request, forced);
+        put("max_tokens", self.limit(request, &mut thinking).to_string());
         let thinks = thinking.as_ref().is_some_and(|thinking| thinking["type"] != "disabled");
-        put("max_tokens", self.limit(request, thinking.as_ref()).to_string());
         let shape = request.format.as_ref().map(|wanted| format::output(wanted, &mut self.losses));
         if let Some(format::Output::AnyJson) = shape {
             self.system.push(Written::text(ONLY_JSON));
         }
-        self.drop_marks(&tools);
+        self.drop_marks(&mut tools);
         if !self.system.is_empty() {
             put("system", joined(self.system.iter().map(Written::finish)));
         }
@@ -255,7 +264,7 @@ impl Composer<'_> {
         }
         let mut thinking = match wish.budget {
             Some(budget) if wish.effort.is_none() => {
-                json!({"type": "enabled", "budget_tokens": budget.max(1024)})
+                json!({"type": "enabled", "budget_tokens": budget.max(LEAST_BUDGET)})
             }
             _ => json!({"type": "adaptive"}),
         };
@@ -267,22 +276,42 @@ impl Composer<'_> {
         (Some(thinking), effort)
     }
 
-    /// The most tokens of the answer: room for it beside the budget of the reasoning.
-    fn limit(&self, request: &Request, thinking: Option<&Value>) -> u64 {
+    /// The most tokens of the answer: room for it beside the budget of the reasoning, which stays below.
+    fn limit(&mut self, request: &Request, thinking: &mut Option<Value>) -> u64 {
         let cap = self.outgoing.max_output_cap;
         let wanted = request.max_output.or(cap).unwrap_or(DEFAULT_MAX_TOKENS);
-        let budget = thinking.and_then(|thinking| thinking["budget_tokens"].as_u64());
+        let budget = thinking.as_ref().and_then(|thinking| thinking["budget_tokens"].as_u64());
         let grown = match budget {
             Some(budget) if budget >= wanted => wanted.saturating_add(budget),
             _ => wanted,
         };
-        grown.min(cap.unwrap_or(u64::MAX)).max(1)
+        let limit = grown.min(cap.unwrap_or(u64::MAX)).max(1);
+        match budget {
+            Some(budget) if budget < limit => {}
+            None => {}
+            Some(_) if limit > LEAST_BUDGET => {
+                self.lose(Loss::changed(
+                    "reasoning",
+                    "its budget was lowered to the most tokens of the answer",
+                ));
+                if let Some(thinking) = thinking {
+                    thinking["budget_tokens"] = json!(limit - 1);
+                }
+            }
+            Some(_) => {
+                self.lose(Loss::dropped("reasoning"));
+                *thinking = None;
+            }
+        }
+        limit
     }
 
     /// The numbers that steer the choice of words, as far as they are taken.
     fn sampling(&mut self, request: &Request, thinks: bool) -> Vec<(&'static str, String)> {
         let mut fields = Vec::new();
         match request.temperature {
+            // What is drawn as usual while it thinks.
+            Some(1.0) if thinks => {}
             Some(_) if thinks => self.lose(Loss::dropped("temperature")),
             Some(high) if high > 1.0 => {
                 self.lose(Loss::changed("temperature", format!("`{high}` became `1`")));
@@ -331,37 +360,20 @@ impl Composer<'_> {
 
     /// Takes out the marks that are too many: the first two and the last two stay, since what stands first
     /// changes least and what stands last is longest.
-    fn drop_marks(&mut self, tools: &[(String, Option<Breakpoint>)]) {
-        let of_tools = tools.iter().filter(|(_, mark)| mark.is_some()).count();
+    fn drop_marks(&mut self, tools: &mut [(String, Option<Breakpoint>)]) {
+        const HALF: usize = MOST_MARKS / 2;
+        let of_tools = tools.iter_mut().map(|(_, mark)| mark);
         let blocks = self.system.iter_mut().chain(self.turns.iter_mut().flat_map(|turn| &mut turn.blocks));
-        let marked: Vec<&mut Written> = blocks.filter(|block| block.mark.is_some()).collect();
-        let all = of_tools + marked.len();
-        if all <= MOST_MARKS {
+        let marks = of_tools.chain(blocks.map(|block| &mut block.mark));
+        let mut marked: Vec<&mut Option<Breakpoint>> = marks.filter(|mark| mark.is_some()).collect();
+        let count = marked.len();
+        if count <= MOST_MARKS {
             return;
         }
-        let first = 2_usize.saturating_sub(of_tools);
-        let last = (MOST_MARKS - of_tools.min(MOST_MARKS)).saturating_sub(first);
-        let count = marked.len();
-        for (place, block) in marked.into_iter().enumerate() {
-            if place >= first && place + last < count {
-                block.mark = None;
-            }
+        for mark in &mut marked[HALF..count - HALF] {
+            **mark = None;
         }
         self.lose(Loss::changed("cache_control", format!("of more marks {MOST_MARKS} stayed")));
-    }
-}
-
-/// Whether a parameter says only what would happen anyway.
-fn is_neutral(key: &str, value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Number(number) if key == "n" => number.as_u64() == Some(1),
-        Value::Number(number) => number.as_f64() == Some(0.0) && key != "seed",
-        Value::Array(items) if key == "modalities" => items.iter().all(|item| item == "text"),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty() && key != "web_search_options",
-        // Labels for the caller's own books, and a cache that is found by the prompt itself.
-        _ => matches!(key, "prompt_cache_key" | "prompt_cache_retention"),
     }
 }
 

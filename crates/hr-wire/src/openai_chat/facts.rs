@@ -11,6 +11,7 @@ use crate::difficulty::difficulty;
 use crate::envelope::{BadRequest, Envelope};
 use crate::facts::ChatFacts;
 use crate::json::{Cursor, Kind, Syntax};
+use crate::neutral::is_neutral_text;
 
 /// Tokens that an image is taken for. Providers count between 85 and 1,600.
 pub const TOKENS_OF_AN_IMAGE: u64 = 800;
@@ -170,7 +171,9 @@ fn token_list(cursor: &mut Cursor<'_>) -> Result<u64, BadRequest> {
 }
 
 fn params(envelope: &Envelope, without: &[&str]) -> Vec<String> {
-    envelope.keys().filter(|key| !without.contains(key)).map(str::to_owned).collect()
+    let says_something =
+        |key: &&str| envelope.get(key).is_some_and(|value| value != "null" && !is_neutral_text(key, value));
+    envelope.keys().filter(|key| !without.contains(key)).filter(says_something).map(str::to_owned).collect()
 }
 
 /// The effort asked for: `reasoning_effort`, or the objects that other providers read it from.

@@ -1,7 +1,5 @@
 //! The native lane's request: the caller's bytes with the few changes that a provider needs.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use hr_core::catalog::Quirks;
 
@@ -11,7 +9,7 @@ use crate::dialect::{Outgoing, Prepared};
 use crate::envelope::{Draft, Envelope};
 use crate::hub::Loss;
 use crate::json::quoted;
-use crate::patch;
+use crate::{patch, verbs};
 
 /// The fields that limit the answer.
 const OUTPUT_LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -38,7 +36,7 @@ pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
         quirk::apply(name, &mut bench, &mut losses);
     }
     let mut draft = bench.finish();
-    apply(&mut draft, outgoing.quirks, &mut losses);
+    verbs::apply(&mut draft, outgoing.quirks, &mut losses);
     Prepared { body: draft.finish(), headers: Vec::new(), asked_for_usage, losses }
 }
 
@@ -47,7 +45,7 @@ pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
 pub fn prepare_embeddings(envelope: &Envelope, model: &str, quirks: &Quirks) -> Bytes {
     let mut draft = envelope.draft();
     draft.set("model", quoted(model));
-    apply(&mut draft, quirks, &mut Vec::new());
+    verbs::apply(&mut draft, quirks, &mut Vec::new());
     draft.finish()
 }
 
@@ -98,42 +96,4 @@ fn leave_out_foreign(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) -> bool {
     let Some(messages) = messages else { return false };
     draft.set("messages", messages);
     true
-}
-
-/// The four verbs: drop, rename, clamp, force.
-fn apply(draft: &mut Draft<'_>, quirks: &Quirks, losses: &mut Vec<Loss>) {
-    for name in &quirks.drop {
-        let meant_something = draft.get(name).is_some_and(|value| value != "null");
-        if draft.remove(name) && meant_something && name != "stream_options" {
-            losses.push(Loss::dropped(name));
-        }
-    }
-    for (from, to) in &quirks.rename {
-        draft.rename(from, to);
-    }
-    for (name, low, high) in &quirks.clamp {
-        let Some(value) = draft.get(name).and_then(|value| value.parse::<f64>().ok()) else { continue };
-        // Bounds come from a file, so they may be the wrong way round; `clamp` would panic.
-        let kept = value.max(*low).min(*high);
-        if kept != value {
-            draft.set(name, number(kept));
-            losses.push(Loss::changed(name, format!("`{value}` became `{kept}`")));
-        }
-    }
-    for (name, value) in &quirks.force {
-        let wanted = value.to_string();
-        let before = draft.get(name).map(|old| Cow::from(old.to_owned()));
-        if before.as_deref() == Some(wanted.as_str()) {
-            continue;
-        }
-        if before.is_some_and(|old| old != "null") {
-            losses.push(Loss::changed(name, format!("became `{wanted}`")));
-        }
-        draft.set(name, wanted);
-    }
-}
-
-/// A number as JSON: whole ones without a decimal point, since token limits must be integers.
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 9e15 { format!("{value:.0}") } else { value.to_string() }
 }

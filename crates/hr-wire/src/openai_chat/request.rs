@@ -13,18 +13,7 @@ use crate::hub::{
     Breakpoint, CallKind, Document, DocumentSource, Effort, Extras, Format, ImageSource, Loss, Message, Part,
     RawJson, Reasoning, Request, Role, Thinking, Tool, ToolCall, ToolChoice, ToolKind, ToolOutput,
 };
-
-/// Fields that say nothing when they have these values: the stock API does the same without them.
-const DEFAULTS: [(&str, &str); 8] = [
-    ("n", "1"),
-    ("store", "false"),
-    ("logprobs", "false"),
-    ("presence_penalty", "0"),
-    ("frequency_penalty", "0"),
-    ("logit_bias", "{}"),
-    ("metadata", "{}"),
-    ("modalities", r#"["text"]"#),
-];
+use crate::neutral::is_neutral;
 
 /// Reads a request that [`super::read_chat`] has checked.
 ///
@@ -36,9 +25,6 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
     let mut extras = Map::new();
     for key in envelope.keys() {
         let Some(value) = envelope.get(key).filter(|value| *value != "null") else { continue };
-        if DEFAULTS.iter().any(|(known, default)| *known == key && *default == value) {
-            continue;
-        }
         match key {
             "model" => request.model = read(key, value)?,
             "messages" => request.messages = messages(read(key, value)?),
@@ -89,7 +75,10 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
                 request.include_usage = read::<Value>(key, value)?["include_usage"] == true;
             }
             _ => {
-                extras.insert(key.to_owned(), read(key, value)?);
+                let value = read(key, value)?;
+                if !is_neutral(key, &value) {
+                    extras.insert(key.to_owned(), value);
+                }
             }
         }
     }
@@ -197,7 +186,14 @@ fn message(wire: WireMessage, last_function: Option<&(String, String)>) -> Messa
         parts.push(Part::ToolCall(call));
     }
     parts.extend(mark);
+    rest.retain(|key, value| !is_echo(key, value));
     Message { role, name, parts, extras: Extras::of(Dialect::OpenaiChat, rest) }
+}
+
+/// Whether a field only repeats what a client's SDK made of an answer, all members of it, set or not: many
+/// send the whole object back as their turn.
+fn is_echo(key: &str, value: &Value) -> bool {
+    matches!(key, "annotations" | "parsed") || value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Reads a part of content, and the cache mark on it.

@@ -18,6 +18,7 @@ use crate::hub::{
     Effort, Fingerprint, Format, LONGEST_ID, Loss, NameRules, Names, ReasoningWish, Repaired, Request,
     Thinking, legal_id, repair,
 };
+use crate::neutral::is_neutral;
 
 const RULES: NameRules = NameRules { longest: 64, namespaces: false, custom: false };
 
@@ -66,7 +67,10 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
     fields.extend(plain.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
     match request.extras.for_dialect(Dialect::OpenaiChat) {
         Some(ours) => fields.extend(ours.iter().map(|(key, value)| (key.as_str(), value.to_string()))),
-        None => writer.losses.extend(request.extras.fields.keys().map(|key| Loss::dropped(key))),
+        None => {
+            let said = request.extras.fields.iter().filter(|(key, value)| !is_neutral(key, value));
+            writer.losses.extend(said.map(|(key, _)| Loss::dropped(key)));
+        }
     }
     Encoded { body: body(&fields), losses: writer.losses, names: writer.names }
 }

@@ -24,6 +24,8 @@ pub(super) struct Parts {
     pub changes: Vec<(String, bool)>,
     /// What got lost.
     pub losses: Vec<Loss>,
+    /// Whether what was said last cites something.
+    cites: bool,
 }
 
 impl Parts {
@@ -52,12 +54,15 @@ impl Parts {
             self.results.push(result);
             return Ok(());
         }
-        let before = self.said.len();
-        let part = self.part(block, text)?;
-        self.said.extend(part);
-        if self.said.len() > before {
-            self.said.extend(mark);
+        let cites = block.cites();
+        let Some(part) = self.part(block, text)? else { return Ok(()) };
+        match (self.said.last_mut(), part) {
+            // A text that cites is cut where a citation begins or ends, in the midst of its sentences.
+            (Some(Part::Text(said)), Part::Text(more)) if cites || self.cites => said.push_str(&more),
+            (_, part) => self.said.push(part),
         }
+        self.cites = cites;
+        self.said.extend(mark);
         Ok(())
     }
 
@@ -67,6 +72,9 @@ impl Parts {
             "image" => Some(image(block.source.as_ref())?),
             "document" => {
                 let source = document(block.source.as_ref())?;
+                if block.citations.as_ref().is_some_and(|citations| citations["enabled"] == true) {
+                    self.losses.push(Loss::dropped("messages[].content[].citations"));
+                }
                 Some(Part::Document(Document { source, title: block.title, context: block.context }))
             }
             "search_result" => Some(Part::Text(search_result(&block)?)),

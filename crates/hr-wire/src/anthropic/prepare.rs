@@ -20,7 +20,7 @@ pub(super) fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared 
     let mut draft = envelope.draft();
     let mut losses = Vec::new();
     draft.set("model", quoted(outgoing.model));
-    limit_output(&mut draft, outgoing);
+    limit_output(&mut draft, outgoing, &mut losses);
     if !outgoing.foreign.is_empty() || memmem::find(envelope.bytes(), foreign::CARRIER).is_some() {
         foreign::leave_out(&mut draft, outgoing, &mut losses);
     }
@@ -35,7 +35,7 @@ pub(super) fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared 
 }
 
 /// Adds the reserve and applies the cap; the budget of the reasoning stays below what is left.
-fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) {
+fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>, losses: &mut Vec<Loss>) {
     let Some(asked) = draft.get("max_tokens").and_then(|value| value.parse::<u64>().ok()) else { return };
     // Nothing but the cache is wanted.
     if asked == 0 {
@@ -57,6 +57,7 @@ fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) {
         Some(thinking) if wanted > LEAST_BUDGET => draft.set("thinking", thinking),
         _ => {
             draft.remove("thinking");
+            lose(losses, Loss::dropped("reasoning"));
         }
     }
 }

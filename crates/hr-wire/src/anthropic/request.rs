@@ -1,5 +1,7 @@
 //! Requests of callers, to the hub. The way back is [`super::compose`].
 
+use std::collections::BTreeMap;
+
 use hr_core::catalog::Dialect;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,6 +18,7 @@ use crate::hub::{
     Breakpoint, Effort, Extras, Fingerprint, Format, Loss, Message, Part, RawJson, ReasoningWish, Request,
     Role, Thinking, ToolChoice,
 };
+use crate::neutral::is_neutral;
 
 /// What a block of the system prompt begins with that tells the API which client it bills. It changes with every
 /// request, so anybody else's cache would miss, and means nothing to them.
@@ -118,7 +121,10 @@ pub(super) fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
                 return Err(BadRequest::about(key, words).code("unsupported_parameter"));
             }
             _ => {
-                extras.insert(key.to_owned(), read(key, value)?);
+                let value = read(key, value)?;
+                if !is_neutral(key, &value) {
+                    extras.insert(key.to_owned(), value);
+                }
             }
         }
     }
@@ -131,7 +137,7 @@ pub(super) fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
         request.messages.extend(system_prompt(system)?);
     }
     if let Some(list) = present(envelope, "tools") {
-        request.tools = tools::decode(list)?;
+        request.tools = tools::decode(list, &mut losses)?;
     }
     if let Some(list) = present(envelope, "messages") {
         conversation(list, &mut request, &mut losses)?;
@@ -190,16 +196,14 @@ fn message(role: Role, parts: Vec<Part>) -> Message {
 
 fn conversation(list: &str, request: &mut Request, losses: &mut Vec<Loss>) -> Result<(), BadRequest> {
     let list: Vec<&RawValue> = borrowed(list).map_err(|bad| bad.within("messages"))?;
+    // What became of tools that came or went on the way: the last word counts.
+    let mut available: BTreeMap<String, bool> = BTreeMap::new();
     for (place, text) in list.into_iter().enumerate() {
         let mut parts = Parts::default();
         let within = |bad: BadRequest| bad.within(&format!("messages[{place}]"));
         let wire: WireMessage<'_> = borrowed(text.get()).map_err(within)?;
         parts.content(wire.content.get()).map_err(|bad| within(bad.within("content")))?;
-        for (tool, available) in &parts.changes {
-            if !available {
-                request.tools.retain(|known| known.name != *tool);
-            }
-        }
+        available.extend(parts.changes);
         for loss in parts.losses {
             if !losses.contains(&loss) {
                 losses.push(loss);
@@ -216,6 +220,7 @@ fn conversation(list: &str, request: &mut Request, losses: &mut Vec<Loss>) -> Re
             request.messages.push(message(role, parts.said));
         }
     }
+    request.tools.retain(|tool| available.get(&tool.name) != Some(&false));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Tools: to the hub, and from it.
 
+use std::collections::BTreeSet;
+
 use hr_core::catalog::Dialect;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -40,15 +42,22 @@ const BUILT_IN: [(&str, &str, &str); 4] = [
 ];
 
 /// Reads the tools of a request.
-pub(super) fn decode(list: &str) -> Result<Vec<Tool>, BadRequest> {
+pub(super) fn decode(list: &str, losses: &mut Vec<Loss>) -> Result<Vec<Tool>, BadRequest> {
     let list: Vec<&RawValue> = borrowed(list).map_err(|bad| bad.within("tools"))?;
     let mut tools = Vec::with_capacity(list.len());
     for (place, text) in list.into_iter().enumerate() {
         let wire: WireTool<'_> =
             borrowed(text.get()).map_err(|bad| bad.within(&format!("tools[{place}]")))?;
-        if wire.name.as_deref() != Some(PLACEHOLDER) {
-            tools.push(tool(wire, text));
+        if wire.name.as_deref() == Some(PLACEHOLDER) {
+            continue;
         }
+        let only_programs =
+            wire.allowed_callers.as_ref().is_some_and(|all| !all.iter().any(|one| one == "direct"));
+        let loss = Loss::dropped("tools[].allowed_callers");
+        if only_programs && !losses.contains(&loss) {
+            losses.push(loss);
+        }
+        tools.push(tool(wire, text));
     }
     Ok(tools)
 }
@@ -61,7 +70,12 @@ fn tool(wire: WireTool<'_>, text: &RawValue) -> Tool {
     let of = |description, kind| Tool { name, namespace: None, description, kind, deferred, breakpoint };
     if matches!(kind.as_str(), "" | "custom") {
         let parameters = wire.input_schema.map(|schema| RawJson(schema.to_owned()));
-        return of(wire.description, ToolKind::Function { parameters, strict: wire.strict });
+        let shown = wire.input_examples.map(|examples| format!("Examples of its input: {examples}"));
+        let words: Vec<String> = wire.description.into_iter().chain(shown).collect();
+        return of(
+            (!words.is_empty()).then(|| words.join("\n\n")),
+            ToolKind::Function { parameters, strict: wire.strict },
+        );
     }
     match BUILT_IN.iter().find(|(start, ..)| kind.starts_with(start)) {
         Some((_, description, schema)) => {
@@ -83,18 +97,21 @@ pub(super) fn encode(
     losses: &mut Vec<Loss>,
 ) -> Vec<(String, Option<Breakpoint>)> {
     let mut written: Vec<(String, Option<Breakpoint>)> = Vec::with_capacity(tools.len());
-    let mut taken: Vec<String> = Vec::new();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let allowed: Option<BTreeSet<&str>> = match choice {
+        Some(ToolChoice::Allowed { names, .. }) => Some(names.iter().map(String::as_str).collect()),
+        _ => None,
+    };
     for tool in tools {
         let wire = names.wire(tool.namespace.as_deref(), &tool.name).into_owned();
-        let allowed = match choice {
-            Some(ToolChoice::Allowed { names, .. }) => names.contains(&tool.name) || names.contains(&wire),
-            _ => true,
-        };
-        if !allowed || taken.contains(&wire) {
+        let is_allowed = allowed
+            .as_ref()
+            .is_none_or(|names| names.contains(tool.name.as_str()) || names.contains(wire.as_str()));
+        if !is_allowed || taken.contains(&wire) {
             continue;
         }
         let Some(text) = encode_one(tool, &wire, losses) else { continue };
-        taken.push(wire);
+        taken.insert(wire);
         written.push((text, tool.breakpoint.clone()));
     }
     written

@@ -47,6 +47,9 @@ pub struct WireBlock<'a> {
     /// What the sender says about a document.
     #[serde(default)]
     pub context: Option<String>,
+    /// What a text cites; whether a document may be cited.
+    #[serde(default)]
+    pub citations: Option<Value>,
     /// The id of a call.
     #[serde(default)]
     pub id: Option<String>,
@@ -74,6 +77,14 @@ pub struct WireBlock<'a> {
     /// A mark of what is worth caching.
     #[serde(default)]
     pub cache_control: Option<CacheControl>,
+}
+
+impl WireBlock<'_> {
+    /// Whether it is a text with citations.
+    #[must_use]
+    pub fn cites(&self) -> bool {
+        self.citations.as_ref().and_then(Value::as_array).is_some_and(|citations| !citations.is_empty())
+    }
 }
 
 /// A mark of what is worth caching.
@@ -105,6 +116,12 @@ pub struct WireTool<'a> {
     /// Whether it is shown only once it was searched for.
     #[serde(default)]
     pub defer_loading: Option<bool>,
+    /// Inputs that show how it is used.
+    #[serde(borrow, default)]
+    pub input_examples: Option<&'a RawValue>,
+    /// Who may call it: the model (`direct`), or programs that the API runs.
+    #[serde(default)]
+    pub allowed_callers: Option<Vec<String>>,
     /// A mark of what is worth caching.
     #[serde(default)]
     pub cache_control: Option<CacheControl>,

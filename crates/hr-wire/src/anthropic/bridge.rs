@@ -34,7 +34,7 @@ pub(super) fn to_whole(body: &Bytes, provider: &Arc<Provider>, now: Millis) -> R
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
     message: Option<Map<String, Value>>,
-    blocks: Vec<(u64, Value, String)>,
+    blocks: Vec<(u64, Map<String, Value>, String)>,
 }
 
 impl Assembly {
@@ -49,7 +49,9 @@ impl Assembly {
                 }
             }
             Some("content_block_start") => {
-                self.blocks.push((index, event["content_block"].take(), String::new()))
+                if let Value::Object(block) = event["content_block"].take() {
+                    self.blocks.push((index, block, String::new()));
+                }
             }
             Some("content_block_delta") => {
                 if let Some((_, block, input)) = self.blocks.iter_mut().rfind(|(open, ..)| *open == index) {
@@ -77,9 +79,9 @@ impl Assembly {
         let mut message = self.message?;
         let blocks = self.blocks.into_iter().map(|(_, mut block, input)| {
             if let Ok(input) = serde_json::from_str::<Value>(&input) {
-                block["input"] = input;
+                block.insert("input".into(), input);
             }
-            block
+            Value::Object(block)
         });
         message.insert("content".into(), blocks.collect());
         Some(Value::Object(message).to_string().into())
@@ -87,21 +89,23 @@ impl Assembly {
 }
 
 /// Adds a piece to a block.
-fn add(block: &mut Value, input: &mut String, delta: &Value) {
+fn add(block: &mut Map<String, Value>, input: &mut String, delta: &Value) {
     match delta["type"].as_str() {
         Some("input_json_delta") => input.push_str(delta["partial_json"].as_str().unwrap_or_default()),
         Some("citations_delta") => {
             let citation = delta["citation"].clone();
-            match block["citations"].as_array_mut() {
+            match block.get_mut("citations").and_then(Value::as_array_mut) {
                 Some(citations) => citations.push(citation),
-                None => block["citations"] = json!([citation]),
+                None => drop(block.insert("citations".into(), json!([citation]))),
             }
         }
         _ => {
             for key in ["text", "thinking", "signature"] {
-                if let Some(more) = delta[key].as_str() {
-                    let whole = block[key].as_str().unwrap_or_default().to_owned() + more;
-                    block[key] = whole.into();
+                let Some(more) = delta[key].as_str() else { continue };
+                // In its place: a long answer comes in many pieces.
+                match block.get_mut(key) {
+                    Some(Value::String(whole)) => whole.push_str(more),
+                    _ => drop(block.insert(key.into(), more.into())),
                 }
             }
         }

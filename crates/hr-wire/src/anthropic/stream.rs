@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hr_core::catalog::{Dialect, Provider};
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::time::Millis;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::error;
 use super::types::{WireBlock, WireDelta, WireEvent, WireReply, WireUsage};
@@ -39,7 +39,7 @@ enum Open {
     /// A call: what it began with, and whether arguments came.
     Call(usize, String, bool),
     /// A block that only this dialect knows, with its input so far; it is told of when it is whole.
-    Other(Value, String),
+    Other(Map<String, Value>, String),
 }
 
 impl Decoder {
@@ -188,8 +188,9 @@ impl Decoder {
             }
             Open::Other(mut value, input) => {
                 if let Ok(input) = serde_json::from_str::<Value>(&input) {
-                    value["input"] = input;
+                    value.insert("input".into(), input);
                 }
+                let value = Value::Object(value);
                 self.next(Start::Other { origin: Dialect::Anthropic, value }, out)
             }
         };

@@ -1,5 +1,7 @@
 //! The parameters beside the messages: their types and ranges, as the stock API checks them.
 
+use std::collections::BTreeSet;
+
 use crate::check::{Rule, expect, missing, null, present, string, table, unknown_value};
 use crate::envelope::{BadRequest, Envelope};
 use crate::json::{Cursor, Kind};
@@ -77,7 +79,7 @@ fn each_tool(value: &str) -> Result<usize, BadRequest> {
     let mut cursor = Cursor::new(value);
     expect(&mut cursor, Kind::Array)?;
     let mut count = 0;
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     cursor.items(|cursor, index| {
         count += 1;
         let name = tool(cursor).map_err(|bad| bad.within(&format!("[{index}]")))?;

@@ -1,5 +1,7 @@
 //! Whole replies of the hub, written for a caller.
 
+use std::collections::BTreeSet;
+
 use hr_core::catalog::Dialect;
 use hr_core::usage::Usage;
 use serde_json::{Value, json};
@@ -58,6 +60,7 @@ pub(super) fn encode(reply: &Reply, echo: &Echo) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The schema wants `citations`, and there are clients that take `null` for none of its types.
 fn text_block(text: &str) -> String {
     json!({"type": "text", "text": text, "citations": []}).to_string()
 }
@@ -135,20 +138,20 @@ fn base62(number: u64) -> String {
 #[derive(Debug)]
 pub(super) struct Ids {
     nonce: u64,
-    used: Vec<String>,
+    used: BTreeSet<String>,
 }
 
 impl Ids {
     pub(super) fn new(echo: &Echo) -> Self {
-        Self { nonce: echo.nonce, used: Vec::new() }
+        Self { nonce: echo.nonce, used: BTreeSet::new() }
     }
 
     /// The id, or one of ours where it is missing or taken.
     pub(super) fn unique(&mut self, id: &str) -> String {
-        let free = !id.is_empty() && !self.used.iter().any(|used| used == id);
+        let free = !id.is_empty() && !self.used.contains(id);
         let id =
             if free { id.to_owned() } else { format!("toolu_{}_{}", base62(self.nonce), self.used.len()) };
-        self.used.push(id.clone());
+        self.used.insert(id.clone());
         id
     }
 }

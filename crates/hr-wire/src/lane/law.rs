@@ -11,6 +11,9 @@ use crate::json::Cursor;
 
 /// The most bytes of arguments that may wait for their end at once.
 pub const MAX_ARGUMENTS: usize = 16 * 1024 * 1024;
+/// The most bytes of text, reasoning and arguments of one reply: more than any model writes, and what may wait
+/// to be written behind a call that does not end.
+pub const MAX_TEXT: usize = 64 * 1024 * 1024;
 /// The most blocks of one reply.
 pub const MAX_BLOCKS: usize = 16_384;
 /// The most bytes of reasoning and opaque things that are kept of one reply for a caller who cannot carry them.
@@ -25,6 +28,8 @@ pub(super) struct Law {
     /// The arguments of calls that are under way, by block, and how many bytes they are.
     arguments: BTreeMap<usize, String>,
     held: usize,
+    /// How many bytes were said so far.
+    said: usize,
     /// Blocks of reasoning that are kept, by number, as their place in the keepsake.
     thoughts: BTreeMap<usize, usize>,
     /// The calls by their number, as their place in the keepsake.
@@ -100,6 +105,10 @@ impl Law {
     }
 
     fn more(&mut self, block: usize, text: &str) -> Result<(), Failure> {
+        self.said += text.len();
+        if self.said > MAX_TEXT {
+            return Err(malformed(format!("the reply is longer than {MAX_TEXT} bytes")));
+        }
         if let Some(arguments) = self.arguments.get_mut(&block) {
             self.held += text.len();
             if self.held > MAX_ARGUMENTS {

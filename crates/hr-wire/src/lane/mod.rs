@@ -9,7 +9,7 @@ mod translated;
 mod whole;
 
 pub(crate) use law::no_answer;
-pub use law::{MAX_ARGUMENTS, MAX_BLOCKS, MAX_KEPT};
+pub use law::{MAX_ARGUMENTS, MAX_BLOCKS, MAX_KEPT, MAX_TEXT};
 pub use translated::Translated;
 pub use whole::{Translation, translate_whole};
 

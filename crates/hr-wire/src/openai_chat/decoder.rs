@@ -46,8 +46,9 @@ struct Call {
     announced: Option<String>,
     name: String,
     is_custom: bool,
-    /// Its arguments so far.
+    /// Its arguments so far, and how long they were when they were last found to be not whole.
     arguments: String,
+    not_whole: usize,
     extra: Option<String>,
     /// Its block, once it was announced.
     block: Option<usize>,
@@ -284,9 +285,16 @@ impl Decoder {
     /// Something else begins: calls that are whole are ended, and those that wait are announced.
     fn settle(&mut self, out: &mut Vec<Event>) -> Result<(), Failure> {
         for place in 0..self.calls.len() {
-            if !self.calls[place].ended && is_object(&self.calls[place].arguments) {
+            let call = &mut self.calls[place];
+            // What did not grow is no more whole than before: it may be long, and others may come often.
+            if call.ended || call.arguments.len() == call.not_whole {
+                continue;
+            }
+            if is_object(&call.arguments) {
                 self.announce(place, out)?;
                 self.end(place, out);
+            } else {
+                call.not_whole = call.arguments.len();
             }
         }
         Ok(())

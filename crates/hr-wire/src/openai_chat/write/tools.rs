@@ -19,7 +19,8 @@ impl Writer<'_> {
         let mut seen = BTreeSet::new();
         let mut tools: Vec<&Tool> = request.tools.iter().collect();
         if let Some(ToolChoice::Allowed { names, .. }) = &request.tool_choice {
-            tools.retain(|tool| names.contains(&tool.name));
+            let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+            tools.retain(|tool| names.contains(tool.name.as_str()));
         }
         if tools.len() > MAX_TOOLS {
             let found = found(&request.messages);

@@ -22,6 +22,8 @@ pub struct Encoder {
     head: Vec<u8>,
     blocks: Vec<Block>,
     calls: u64,
+    /// Whether some reasoning was said.
+    thought: bool,
     usage: Option<Usage>,
     finished: bool,
 }
@@ -31,6 +33,8 @@ pub struct Encoder {
 enum Block {
     /// Text in this field of the delta.
     Text(&'static str),
+    /// Reasoning, and whether something of it was said.
+    Reasoning { said: bool },
     /// A call of this number.
     Call { number: u64, kind: CallKind, is_empty: bool },
     /// Nothing that this dialect shows.
@@ -63,7 +67,7 @@ impl Encoder {
         let block = match start {
             Start::Text => Block::Text("content"),
             Start::Refusal => Block::Text("refusal"),
-            Start::Reasoning if self.echo.shows_reasoning => Block::Text("reasoning_content"),
+            Start::Reasoning if self.echo.shows_reasoning => Block::Reasoning { said: false },
             Start::Reasoning | Start::Other { .. } => Block::Hidden,
             Start::ToolCall { id, name, kind, .. } => {
                 let number = self.calls;
@@ -87,12 +91,15 @@ impl Encoder {
             _ if text.is_empty() => {}
             Some(Block::Text(field)) => {
                 let field = *field;
-                self.delta(out, |out| {
-                    out.push(b'"');
-                    out.extend_from_slice(field.as_bytes());
-                    out.extend_from_slice(b"\":");
-                    write_string(out, text);
-                });
+                self.text(field, text, out);
+            }
+            Some(Block::Reasoning { said }) => {
+                // A whole reply has a line for each, and so has this.
+                let next = !std::mem::replace(said, true) && std::mem::replace(&mut self.thought, true);
+                if next {
+                    self.text("reasoning_content", "\n", out);
+                }
+                self.text("reasoning_content", text, out);
             }
             Some(Block::Call { number, kind, is_empty }) => {
                 *is_empty = false;
@@ -101,6 +108,15 @@ impl Encoder {
             }
             Some(Block::Hidden) | None => {}
         }
+    }
+
+    fn text(&self, field: &'static str, text: &str, out: &mut Vec<u8>) {
+        self.delta(out, |out| {
+            out.push(b'"');
+            out.extend_from_slice(field.as_bytes());
+            out.extend_from_slice(b"\":");
+            write_string(out, text);
+        });
     }
 
     fn end(&mut self, block: usize, out: &mut Vec<u8>) {

@@ -303,8 +303,8 @@ fn every_fixture_has_its_class() {
             403,
             r#"{"error":{"message":"Kimi For Coding is currently only available for Coding Agents such as Kimi CLI","type":"access_terminated_error"}}"#,
             Kind::ProviderGone,
-            None,
-            Some(3600.0),
+            Some(Key),
+            Some(900.0),
         ),
         (
             "openai",

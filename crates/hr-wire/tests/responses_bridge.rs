@@ -469,3 +469,75 @@ fn what_a_coding_agent_sends_reaches_the_hub() {
     assert!(matches!(compacted.parts[0], Part::Other { origin: Dialect::OpenaiResponses, .. }));
     assert_eq!(decoded.request.extras, Extras::default());
 }
+
+#[test]
+fn words_that_one_provider_keeps_are_not_left_out_in_silence() {
+    for body in [
+        json!({"model": "m", "input": "and then?", "conversation": "conv_1"}),
+        json!({"model": "m", "prompt": {"id": "pmpt_1"}}),
+    ] {
+        let (envelope, _) = client().read(body.to_string().into()).unwrap();
+        let bad = client().decode(&envelope).unwrap_err();
+        assert_eq!((bad.status, bad.code), (422, Some("unsupported_parameter")), "{body}");
+    }
+}
+
+#[test]
+fn defaults_are_no_loss_and_what_is_lost_has_a_name() {
+    let lost = |fields: Value| {
+        let mut body = json!({"model": "m", "input": "a"});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (envelope, _) = client().read(body.to_string().into()).unwrap();
+        let decoded = client().decode(&envelope).unwrap();
+        let extras = decoded.request.extras.fields.keys().cloned();
+        decoded.losses.into_iter().map(|loss| loss.what).chain(extras).collect::<Vec<_>>()
+    };
+    let defaults = json!({"truncation": "disabled", "background": false, "store": false, "top_logprobs": 0,
+        "metadata": {}, "temperature": 1, "top_p": 1, "parallel_tool_calls": true, "service_tier": "auto",
+        "reasoning": {"effort": "low", "context": "auto", "mode": "standard"}});
+    assert_eq!(lost(defaults), [""; 0]);
+    let wishes = json!({"truncation": "auto", "max_tool_calls": 3, "reasoning": {"mode": "pro", "context": "all_turns"}});
+    assert_eq!(lost(wishes), ["reasoning.context", "reasoning.mode", "truncation", "max_tool_calls"]);
+}
+
+#[test]
+fn a_tool_without_parameters_and_a_document_with_words_about_it_are_sent_whole() {
+    let mut tool = function("f");
+    tool.kind = ToolKind::Function { parameters: None, strict: None };
+    let document = Document {
+        source: DocumentSource::Url("https://example.com/a.pdf".into()),
+        title: None,
+        context: Some("from the archive".into()),
+    };
+    let request = Request {
+        messages: vec![message(Role::User, vec![Part::Document(document)])],
+        tools: vec![tool],
+        ..Request::default()
+    };
+    let (body, _) = sent(&request, &[]);
+    assert_eq!(body["tools"][0]["parameters"], json!({"type": "object", "properties": {}}));
+    assert_eq!(
+        body["input"][0]["content"],
+        json!([
+            {"type": "input_text", "text": "from the archive"},
+            {"type": "input_file", "file_url": "https://example.com/a.pdf"},
+        ])
+    );
+}
+
+#[test]
+fn an_answer_without_end_is_not_kept_and_is_no_success() {
+    let mut encoder = client().encoder(&Arc::new(Echo::default()));
+    let mut out = Vec::new();
+    encoder.push(&begin(), &mut out);
+    encoder.push(&Event::Start { block: 0, start: Start::Text }, &mut out);
+    let piece = delta(0, &"x".repeat(16 * 1024 * 1024));
+    for _ in 0..5 {
+        out.clear();
+        encoder.push(&piece, &mut out);
+    }
+    assert!(out.is_empty(), "what is not kept is not said either");
+    encoder.finish(&mut out);
+    let events = data(&out);
+    assert_eq!(kinds(&events), ["error", "response.failed"]);
+}

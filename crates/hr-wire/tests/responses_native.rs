@@ -75,10 +75,7 @@ fn the_backend_of_subscriptions_gets_what_it_takes_and_no_more() {
     );
     let mut lost = names(&prepared.losses);
     lost.sort_unstable();
-    assert_eq!(
-        lost,
-        ["context_management", "max_output_tokens", "metadata", "service_tier", "temperature", "user"]
-    );
+    assert_eq!(lost, ["max_output_tokens", "metadata", "service_tier", "temperature", "user"]);
     assert!(prepared.headers.is_empty());
 }
 
@@ -119,7 +116,32 @@ fn history_is_brought_to_a_backend_without_memory() {
             {"type": "function_call", "id": "fc_1", "call_id": "call_2", "name": "f", "arguments": "{}"},
         ])
     );
-    assert_eq!(names(&prepared.losses), ["input[].item_reference"]);
+    assert_eq!(names(&prepared.losses), ["input[].item_reference", "input[].reasoning"]);
+}
+
+#[test]
+fn ids_of_calls_that_are_too_long_become_the_same_shorter_ones() {
+    let long = format!("call_{}", "x".repeat(80));
+    let body = json!({"model": "m", "input": [
+        {"type": "function_call", "call_id": long, "name": "f", "arguments": "{}"},
+        {"type": "function_call", "call_id": "functions.f:0", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": long, "output": ""},
+    ]});
+    let (sent, _) = with("stateless_items", &body);
+    let id = |place: usize| sent["input"][place]["call_id"].as_str().unwrap();
+    assert!(id(0).len() <= 64 && id(0).starts_with("call_x"), "{}", id(0));
+    assert_eq!(id(0), id(2));
+    assert_eq!(id(1), "functions.f:0");
+}
+
+#[test]
+fn what_says_nothing_is_no_loss_where_it_is_dropped() {
+    let body = json!({"model": "m", "input": "a", "temperature": 1, "top_p": 1.0, "truncation": "disabled",
+        "background": false, "metadata": {}, "top_logprobs": 0, "stream_options": {"include_obfuscation": false}});
+    assert_eq!(names(&subscribed(&body, "gpt-5.5").1.losses), [""; 0]);
+    let body =
+        json!({"model": "m", "input": "a", "temperature": 0.5, "truncation": "auto", "metadata": {"a": "b"}});
+    assert_eq!(names(&subscribed(&body, "gpt-5.5").1.losses), ["temperature", "truncation", "metadata"]);
 }
 
 #[test]
@@ -192,11 +214,14 @@ fn what_somebody_else_encrypted_is_left_out_and_what_stands_beside_it_stays() {
         {"type": "function_call_output", "call_id": "c2", "output": "x"},
         {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": ours},
         {"type": "message", "id": "msg_3", "role": "assistant", "content": []},
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "theirs"},
+        {"type": "compaction", "id": "cmp_2", "encrypted_content": "own"},
     ]});
     let quirks = Quirks::default();
     let foreign = [Fingerprint::of("theirs")];
     let outgoing = Outgoing { foreign: &foreign, ..Outgoing::new("m", &quirks) };
-    let (sent, _) = sent(&body, &outgoing);
+    let (sent, prepared) = sent(&body, &outgoing);
+    assert_eq!(names(&prepared.losses), ["input[].reasoning", "input[].compaction"]);
     assert_eq!(
         sent["input"],
         json!([
@@ -207,6 +232,7 @@ fn what_somebody_else_encrypted_is_left_out_and_what_stands_beside_it_stays() {
             {"type": "function_call", "id": "fc_2", "call_id": "c2", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c2", "output": "x"},
             {"type": "message", "role": "assistant", "content": []},
+            {"type": "compaction", "id": "cmp_2", "encrypted_content": "own"},
         ])
     );
 }

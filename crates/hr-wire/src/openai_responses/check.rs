@@ -51,7 +51,8 @@ pub(super) fn params(envelope: &Envelope) -> Result<Offered, BadRequest> {
         offered.structured = self::text(text).map_err(|bad| bad.within("text"))?;
     }
     if let Some(reasoning) = present(envelope, "reasoning") {
-        strings_of(reasoning, &["effort", "summary"]).map_err(|bad| bad.within("reasoning"))?;
+        strings_of(reasoning, &["effort", "summary", "generate_summary", "context", "mode"])
+            .map_err(|bad| bad.within("reasoning"))?;
     }
     if let Some(include) = present(envelope, "include") {
         include_list(include).map_err(|bad| bad.within("include"))?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hr_core::catalog::Dialect;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::request::EFFORTS;
@@ -13,6 +14,7 @@ use crate::hub::{
     ToolChoice, ToolKind, ToolOutput, legal_id, repair,
 };
 use crate::json::quoted;
+use crate::neutral::is_neutral;
 
 /// How tools may be called.
 pub(super) const NAMES: NameRules = NameRules { longest: 64, namespaces: true, custom: true };
@@ -26,18 +28,6 @@ const TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast",
 /// Fields that the older dialect of the same API has under the same name.
 const SHARED: &[&str] =
     &["metadata", "safety_identifier", "store", "prompt_cache_retention", "prompt_cache_options"];
-
-/// Fields of other dialects whose value says no more than leaving them out.
-fn says_nothing(key: &str, value: &Value) -> bool {
-    match key {
-        "n" => value == 1,
-        "logprobs" => value == false,
-        "presence_penalty" | "frequency_penalty" => value.as_f64() == Some(0.0),
-        "logit_bias" | "metadata" => value.as_object().is_some_and(serde_json::Map::is_empty),
-        "modalities" => *value == json!(["text"]),
-        _ => false,
-    }
-}
 
 /// Writes a request. What the caller did not say stays unsaid, but that nothing is to be stored.
 pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
@@ -65,7 +55,7 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
         let shared = extras.origin == Some(Dialect::OpenaiChat) && SHARED.contains(&key.as_str());
         if shared || extras.origin == Some(Dialect::OpenaiResponses) {
             body.set(key, value.to_string());
-        } else if !says_nothing(key, value) {
+        } else if !is_neutral(key, value) {
             losses.push(Loss::dropped(key));
         }
     }
@@ -235,7 +225,8 @@ fn wire_tool(tool: &Tool, names: &Names, losses: &mut Vec<Loss>) -> Option<Strin
     match &tool.kind {
         ToolKind::Function { parameters, strict } => {
             wire.kind = "function".into();
-            wire.parameters = parameters.clone().map(|raw| raw.0);
+            // The field must be there, also where the caller's dialect takes a tool without.
+            wire.parameters = parameters.clone().map(|raw| raw.0).or_else(no_parameters);
             // Unsaid is strict here and was not where the request comes from.
             wire.strict = Some(strict.unwrap_or(false));
         }
@@ -250,6 +241,11 @@ fn wire_tool(tool: &Tool, names: &Names, losses: &mut Vec<Loss>) -> Option<Strin
         }
     }
     Some(written(&wire))
+}
+
+/// The schema of a tool that takes nothing.
+fn no_parameters() -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(&json!({"type": "object", "properties": {}})).ok()
 }
 
 fn wire_format(format: &Format) -> WireFormat {
@@ -275,7 +271,7 @@ fn wire_reasoning(wish: &ReasoningWish) -> WireReasoning {
         (Some("omitted" | "none"), _) | (_, None | Some(Thinking::Off)) => None,
         (_, Some(Thinking::On | Thinking::Adaptive)) => Some("auto".to_owned()),
     };
-    WireReasoning { effort: word, summary, generate_summary: None }
+    WireReasoning { effort: word, summary, ..WireReasoning::default() }
 }
 
 /// The effort that a budget of tokens stands for.
@@ -413,8 +409,18 @@ impl Writer<'_> {
         }));
     }
 
-    /// A part of content; what the model itself said is called otherwise than what it was told.
-    fn content(&mut self, part: &Part, of_model: bool) -> Option<Value> {
+    /// A part of content; a document with what was said about it is two.
+    fn content(&mut self, part: &Part, of_model: bool) -> impl Iterator<Item = Value> {
+        let about = match part {
+            Part::Document(document) if !of_model => document.context.as_deref(),
+            _ => None,
+        };
+        let about = about.map(|context| json!({"type": "input_text", "text": context}));
+        about.into_iter().chain(self.one(part, of_model))
+    }
+
+    /// What the model itself said is called otherwise than what it was told.
+    fn one(&mut self, part: &Part, of_model: bool) -> Option<Value> {
         let text_type = if of_model { "output_text" } else { "input_text" };
         match part {
             Part::Text(text) if text.is_empty() => None,

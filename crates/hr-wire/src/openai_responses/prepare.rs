@@ -5,6 +5,7 @@ use super::input::fingerprint;
 use super::quirk::{self, Workbench};
 use crate::dialect::{Outgoing, Prepared};
 use crate::envelope::{Draft, Envelope};
+use crate::hub::Loss;
 use crate::hub::carrier::{self, Carried};
 use crate::json::{Kind, quoted};
 use crate::patch::{self, Fate};
@@ -19,7 +20,7 @@ pub(super) fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared 
     let mut losses = Vec::new();
     draft.set("model", quoted(outgoing.model));
     limit_output(&mut draft, outgoing);
-    if let Some(input) = draft.get("input").and_then(|input| without_foreign(input, outgoing)) {
+    if let Some(input) = draft.get("input").and_then(|input| without_foreign(input, outgoing, &mut losses)) {
         draft.set("input", input);
     }
     let mut bench = Workbench::new(draft);
@@ -41,9 +42,9 @@ fn limit_output(draft: &mut Draft<'_>, outgoing: &Outgoing<'_>) {
     }
 }
 
-/// The input without reasoning that somebody else encrypted, or that we wrapped for another dialect. What
-/// stood beside it goes on without its id: a provider that looked the id up would miss its reasoning.
-fn without_foreign(input: &str, outgoing: &Outgoing<'_>) -> Option<String> {
+/// The input without what somebody else encrypted, or what we wrapped for another dialect. What stood beside
+/// reasoning goes on without its id: a provider that looked the id up would miss its reasoning.
+fn without_foreign(input: &str, outgoing: &Outgoing<'_>, losses: &mut Vec<Loss>) -> Option<String> {
     if patch::kind(input) != Some(Kind::Array)
         || memchr::memmem::find(input.as_bytes(), b"encrypted_content").is_none()
     {
@@ -52,14 +53,22 @@ fn without_foreign(input: &str, outgoing: &Outgoing<'_>) -> Option<String> {
     let mut left_out = false;
     patch::each(input, |_, item| {
         let field = |key: &str| patch::field(item, key).and_then(patch::string);
-        match field("type").as_deref() {
-            Some("reasoning") => {
-                let blob = field("encrypted_content");
-                left_out = blob.is_some_and(|blob| {
-                    let is_ours = matches!(carrier::unpack(&blob), Carried::Ours(_));
-                    is_ours || fingerprint(&blob).is_some_and(|known| outgoing.foreign.contains(&known))
-                });
-                if left_out { Fate::Drop } else { Fate::Keep }
+        let is_foreign = || {
+            field("encrypted_content").is_some_and(|blob| {
+                let is_ours = matches!(carrier::unpack(&blob), Carried::Ours(_));
+                is_ours || fingerprint(&blob).is_some_and(|known| outgoing.foreign.contains(&known))
+            })
+        };
+        let kind = field("type");
+        match kind.as_deref() {
+            Some(kind @ ("reasoning" | "compaction" | "compaction_summary")) => {
+                let goes = is_foreign();
+                left_out = goes && kind == "reasoning";
+                if !goes {
+                    return Fate::Keep;
+                }
+                quirk::lose(losses, &format!("input[].{kind}"));
+                Fate::Drop
             }
             Some("message") | None if field("role").as_deref() != Some("assistant") => {
                 left_out = false;

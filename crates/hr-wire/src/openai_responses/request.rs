@@ -14,14 +14,14 @@ use crate::envelope::{BadRequest, Envelope};
 use crate::hub::{
     Effort, Extras, Format, Loss, Message, Part, RawJson, Request, Role, Tool, ToolChoice, ToolKind,
 };
+use crate::neutral::is_neutral_text;
 
 /// Fields that need no provider: the router itself keeps replies, brings back what is encrypted, and streams
 /// without padding.
 const OURS: &[&str] = &["store", "include", "previous_response_id", "stream_options", "client_metadata"];
 
-/// Fields with the value that they have when nobody says anything.
-const DEFAULTS: &[(&str, &str)] =
-    &[("truncation", "\"disabled\""), ("background", "false"), ("metadata", "{}"), ("top_logprobs", "0")];
+/// Fields that stand for words which somebody else keeps. Without those it would be another conversation.
+const KEPT_ELSEWHERE: &[&str] = &["prompt", "conversation"];
 
 /// Words of effort.
 pub(super) const EFFORTS: [(&str, Effort); 7] = [
@@ -80,6 +80,10 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
                 let wish: WireReasoning = read(key, value)?;
                 request.reasoning.effort = wish.effort.as_deref().and_then(|word| effort(word, &mut losses));
                 request.reasoning.summary = wish.summary.or(wish.generate_summary);
+                let more = [("context", wish.context, "auto"), ("mode", wish.mode, "standard")];
+                let meant =
+                    more.iter().filter(|(_, word, usual)| word.as_ref().is_some_and(|word| word != usual));
+                losses.extend(meant.map(|(member, ..)| Loss::dropped(&format!("reasoning.{member}"))));
             }
             "max_output_tokens" => request.max_output = read(key, value)?,
             "temperature" => request.temperature = read(key, value)?,
@@ -88,7 +92,12 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
             "user" => request.user = read(key, value)?,
             "prompt_cache_key" => request.cache_key = read(key, value)?,
             "service_tier" => request.service_tier = read(key, value)?,
-            _ if OURS.contains(&key) || DEFAULTS.contains(&(key, value)) => {}
+            _ if KEPT_ELSEWHERE.contains(&key) => {
+                let words = format!("`{key}` is kept by one provider; send what it stands for as `input`");
+                let bad = BadRequest { status: 422, ..BadRequest::about(key, words) };
+                return Err(bad.code("unsupported_parameter"));
+            }
+            _ if OURS.contains(&key) || is_neutral_text(key, value) => {}
             _ => {
                 extras.insert(key.to_owned(), read(key, value)?);
             }

@@ -78,6 +78,12 @@ pub struct WireReasoning {
     /// The older name of `summary`.
     #[serde(default, skip_serializing)]
     pub generate_summary: Option<String>,
+    /// Which turns it looks at.
+    #[serde(default, skip_serializing)]
+    pub context: Option<String>,
+    /// How it is gone about.
+    #[serde(default, skip_serializing)]
+    pub mode: Option<String>,
 }
 
 /// A response, whole, or as an event of a stream carries it.

@@ -430,7 +430,10 @@ fn anthropic() -> Vec<Probe> {
         ("`metadata.user_id`", json!({"metadata": {"user_id": "ann"}})),
         ("`service_tier`: `auto`", json!({"service_tier": "auto"})),
         ("`service_tier`: `standard_only`", json!({"service_tier": "standard_only"})),
-        ("`context_management`", json!({"context_management": {"edits": []}})),
+        (
+            "`context_management`",
+            json!({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}),
+        ),
         (
             "`mcp_servers`",
             json!({"mcp_servers": [{"type": "url", "url": "https://example.com", "name": "a"}]}),

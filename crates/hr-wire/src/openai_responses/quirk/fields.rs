@@ -78,18 +78,10 @@ pub(super) fn priority_tier_only(bench: &mut Workbench<'_>, losses: &mut Vec<Los
     }
 }
 
-/// Fields that say what is the case anyway are left out, so that dropping them is no loss.
+/// Randomness that is asked for as it is anyway is left out, so that dropping it is no loss.
 pub(super) fn drop_defaults(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) {
-    const DEFAULTS: &[(&str, &[&str])] = &[
-        ("truncation", &["\"disabled\""]),
-        ("background", &["false"]),
-        ("metadata", &["{}"]),
-        ("temperature", &["1", "1.0"]),
-        ("top_p", &["1", "1.0"]),
-        ("top_logprobs", &["0"]),
-    ];
-    for (key, values) in DEFAULTS {
-        if bench.draft.get(key).is_some_and(|value| values.contains(&value)) {
+    for key in ["temperature", "top_p"] {
+        if bench.draft.get(key).and_then(|value| value.parse::<f64>().ok()) == Some(1.0) {
             bench.draft.remove(key);
         }
     }

@@ -1,8 +1,8 @@
 //! Quirks of the input.
 
-use super::Workbench;
-use crate::hub::{LONGEST_ID, Loss};
-use crate::json::{Cursor, Kind};
+use super::{Workbench, lose};
+use crate::hub::{LONGEST_ID, Loss, legal_id};
+use crate::json::{Cursor, Kind, quoted};
 use crate::patch::{self, Fate};
 
 /// What the ids of items begin with that name none of their own.
@@ -35,7 +35,8 @@ pub(super) fn system_to_developer(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) 
     });
 }
 
-/// Nothing is looked up: references go, reasoning that is not whole goes, and ids that would be refused.
+/// Nothing is looked up: references go, reasoning that is not whole goes, and ids of items that would be refused;
+/// ids of calls that are too long become shorter ones, the same at the call and at its result.
 pub(super) fn stateless_items(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
     bench.change("input", |input| {
         patch::each(input, |_, item| {
@@ -43,10 +44,13 @@ pub(super) fn stateless_items(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>)
             let kind = field("type");
             match kind.as_deref() {
                 Some("item_reference") => {
-                    losses.push(Loss::dropped("input[].item_reference"));
+                    lose(losses, "input[].item_reference");
                     return Fate::Drop;
                 }
-                Some("reasoning") if field("encrypted_content").is_none() => return Fate::Drop,
+                Some("reasoning") if field("encrypted_content").is_none() => {
+                    lose(losses, "input[].reasoning");
+                    return Fate::Drop;
+                }
                 _ => {}
             }
             let prefix = PREFIXES.iter().find(|(known, _)| kind.as_deref().unwrap_or("message") == *known);
@@ -56,10 +60,15 @@ pub(super) fn stateless_items(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>)
                 });
                 id.len() <= LONGEST_ID && named
             };
-            match field("id") {
-                Some(id) if !is_legal(&id) => patch::object(item, |draft| draft.remove("id")).into(),
-                _ => Fate::Keep,
-            }
+            let drops_id = field("id").is_some_and(|id| !is_legal(&id));
+            let long = field("call_id").filter(|id| id.len() > LONGEST_ID);
+            patch::object(item, |draft| {
+                if let Some(id) = &long {
+                    draft.set("call_id", quoted(&legal_id(id, LONGEST_ID)));
+                }
+                (drops_id && draft.remove("id")) || long.is_some()
+            })
+            .into()
         })
     });
 }

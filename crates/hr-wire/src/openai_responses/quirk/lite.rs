@@ -1,7 +1,7 @@
 //! A lighter form of the dialect, in which everything is an item of the input.
 
-use super::Workbench;
 use super::history::change_parts;
+use super::{Workbench, lose};
 use crate::hub::Loss;
 use crate::json::Kind;
 use crate::patch;
@@ -58,7 +58,7 @@ fn without_addresses(input: &str, losses: &mut Vec<Loss>) -> String {
             if url.starts_with("data:") {
                 return changed;
             }
-            losses.push(Loss::dropped("input[].content[].image_url"));
+            lose(losses, "input[].content[].image_url");
             part.set("type", "\"input_text\"");
             part.remove("image_url");
             part.set("text", crate::json::quoted(&format!("[image: {url}]")));

@@ -48,6 +48,14 @@ pub(super) fn apply(name: &str, bench: &mut Workbench<'_>, losses: &mut Vec<Loss
     }
 }
 
+/// Names something of the history that was left out: once, however often it occurs.
+pub(super) fn lose(losses: &mut Vec<Loss>, what: &str) {
+    let loss = Loss::dropped(what);
+    if !losses.contains(&loss) {
+        losses.push(loss);
+    }
+}
+
 /// A request in the making.
 pub(super) struct Workbench<'e> {
     draft: Draft<'e>,

@@ -11,8 +11,9 @@ pub const REFUSALS_MAX: usize = 16;
 /// The longest name of a parameter that is remembered.
 pub const PARAM_NAME_MAX: usize = 64;
 
-/// Without these there is no request: a refusal that names one speaks of its content, not of a lack.
-const ESSENTIAL: [&str; 3] = ["model", "messages", "input"];
+/// Without these there is no request, and the last stands for what somebody else encrypted in its history: a
+/// refusal that names one speaks of its content, not of a lack.
+const ESSENTIAL: [&str; 4] = ["model", "messages", "input", "encrypted_content"];
 
 /// Parameters that say how long the answer may be: too large a value of one speaks of the answer's size.
 const OUTPUT_PARAMS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];

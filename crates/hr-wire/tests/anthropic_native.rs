@@ -339,6 +339,32 @@ fn other_quirks_do_what_they_are_called() {
 }
 
 #[test]
+fn a_schema_that_cannot_bind_is_asked_for_in_words() {
+    let words = "Respond with JSON that follows this schema, and with nothing else:\n{\"type\":\"object\"}";
+    let block = json!({"type": "text", "text": words});
+    let config = json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}});
+    let asked = |system: Value| {
+        let mut body =
+            json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+        body["output_config"] = config.clone();
+        if !system.is_null() {
+            body["system"] = system;
+        }
+        let (sent, told) = prepared(&body, &["no_output_format"], None);
+        assert_eq!(
+            (lost(&told), &sent["output_config"]),
+            (vec!["output_config.format"], &json!({"effort": "low"}))
+        );
+        sent["system"].clone()
+    };
+    assert_eq!(asked(Value::Null), words);
+    assert_eq!(asked("Be brief.".into()), format!("Be brief.\n\n{words}"));
+    let brief = json!({"type": "text", "text": "Be brief."});
+    assert_eq!(asked(json!([brief])), json!([brief, block]));
+    assert_eq!(asked(json!([])), json!([block]));
+}
+
+#[test]
 fn every_quirk_leaves_a_plain_request_alone() {
     let plain = json!({"model": "up", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
     for name in quirk_names() {

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Limit, LimitSpan, LimitUnit, LocalServer, Login, Model,
+    AuthScheme, Dialect, Embedding, ErrorRow, Family, Limit, LimitSpan, LimitUnit, LocalServer, Login, Model,
     OwnerScope, Price, Provider, QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
@@ -70,6 +70,8 @@ struct ProviderFile {
     max_output_tokens: Option<u64>,
     #[serde(default)]
     model: Vec<ModelEntry>,
+    #[serde(default)]
+    family: Vec<FamilyEntry>,
     embedding: Option<EmbeddingEntry>,
     #[serde(default)]
     limit: Vec<LimitEntry>,
@@ -126,6 +128,15 @@ struct ModelEntry {
     default: bool,
     source: Option<String>,
     date: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FamilyEntry {
+    prefix: Spanned<String>,
+    max_output: Option<u64>,
+    #[serde(default)]
+    quirks: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -282,6 +293,7 @@ impl Page<'_> {
             skip_tokens_over: entry.skip_tokens_over,
             max_output_tokens: entry.max_output_tokens,
             models: self.models(entry.model)?,
+            families: entry.family.into_iter().map(|family| self.family(family)).collect::<Result<_, _>>()?,
             embedding: entry.embedding.map(|embedding| self.embedding(embedding)).transpose()?,
             limits: entry.limit.into_iter().map(|limit| self.limit(limit)).collect::<Result<_, _>>()?,
             quirks: self.quirks(entry.quirks)?,
@@ -403,6 +415,14 @@ impl Page<'_> {
         }
         models.sort_by_key(|model| !model.default);
         Ok(models)
+    }
+
+    fn family(&self, entry: FamilyEntry) -> Result<Family, Problem> {
+        Ok(Family {
+            prefix: self.checked(entry.prefix, |prefix| check::model_id(prefix))?.to_ascii_lowercase(),
+            max_output: entry.max_output,
+            quirks: self.functions(entry.quirks)?,
+        })
     }
 
     fn embedding(&self, entry: EmbeddingEntry) -> Result<Embedding, Problem> {

@@ -70,6 +70,7 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "no_sampling",
     "one_sampling_field",
     "no_prefill",
+    "no_output_format",
     "no_mid_system",
     "no_forced_tool_choice",
 ];
@@ -184,6 +185,17 @@ pub struct Model {
     pub date: Option<String>,
     /// Whether it belongs to the defaults (true) or is known but used only when asked for (false).
     pub default: bool,
+}
+
+/// What models have in common whose ids begin alike, for those that are not listed one by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// What their ids begin with, in lower case.
+    pub prefix: String,
+    /// The most tokens of one answer.
+    pub max_output: Option<u64>,
+    /// Named functions of the dialect for them, applied after the provider's.
+    pub quirks: Vec<String>,
 }
 
 /// What a limit counts.
@@ -399,6 +411,8 @@ pub struct Provider {
     pub max_output_tokens: Option<u64>,
     /// Models, defaults first.
     pub models: Vec<Model>,
+    /// What is known of models that are not listed.
+    pub families: Vec<Family>,
     /// The embedding model.
     pub embedding: Option<Embedding>,
     /// Published or measured limits.
@@ -409,6 +423,16 @@ pub struct Provider {
     pub errors: Vec<ErrorRow>,
     /// The file it was read from.
     pub file: String,
+}
+
+impl Provider {
+    /// The family of a model that is not listed: the one whose ids are most like its own.
+    #[must_use]
+    pub fn family(&self, model: &str) -> Option<&Family> {
+        let model = model.to_ascii_lowercase();
+        let alike = self.families.iter().filter(|family| model.starts_with(&family.prefix));
+        alike.max_by_key(|family| family.prefix.len())
+    }
 }
 
 impl Provider {

@@ -305,13 +305,16 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
         .iter()
         .find(|model| model.id == id)
         .or_else(|| provider.models.iter().find(|model| model.id.eq_ignore_ascii_case(id)));
+    let family = if known.is_none() { provider.family(id) } else { None };
     let rating = known.and_then(|model| model.rating).unwrap_or_else(|| rating::rating(id));
     PoolModel {
         id: id.to_owned(),
         rating,
         quality: rating::quality(id, rating, provider.order),
         context: known.and_then(|model| model.context),
-        max_output: known.and_then(|model| model.max_output),
+        max_output: known
+            .and_then(|model| model.max_output)
+            .or_else(|| family.and_then(|family| family.max_output)),
         tools: set
             .model_supports_tools
             .get(id)
@@ -331,7 +334,11 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
         } else {
             known.and_then(|model| model.spend).unwrap_or_else(|| spend(provider, known, id))
         },
-        quirks: known.map(|model| model.quirks.clone()).unwrap_or_default(),
+        quirks: known
+            .map(|model| &model.quirks)
+            .or_else(|| family.map(|family| &family.quirks))
+            .cloned()
+            .unwrap_or_default(),
         by_request: false,
     }
 }

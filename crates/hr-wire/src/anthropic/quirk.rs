@@ -22,6 +22,7 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("no_sampling", no_sampling),
     ("one_sampling_field", one_sampling_field),
     ("no_prefill", no_prefill),
+    ("no_output_format", no_output_format),
     ("no_mid_system", no_mid_system),
     ("no_forced_tool_choice", no_forced_tool_choice),
 ];
@@ -78,19 +79,23 @@ impl Bench<'_> {
         self.value(key)?.parse().ok()
     }
 
-    /// Takes the effort out of `output_config`, and that too when nothing else is in it; tells what it was.
-    fn take_effort(&mut self) -> Option<String> {
-        let effort = self.member("output_config", "effort")?;
+    /// Takes a member out of `output_config`, and that too when nothing else is in it; tells what it was.
+    fn take(&mut self, member: &str) -> Option<String> {
         let config = self.value("output_config")?;
-        let rest =
-            patch::each(config, |name, _| if name == Some("effort") { Fate::Drop } else { Fate::Keep })?;
+        let taken = patch::field(config, member)?.to_owned();
+        let rest = patch::each(config, |name, _| if name == Some(member) { Fate::Drop } else { Fate::Keep })?;
         match patch::each(&rest, |_, _| Fate::Drop) {
             Some(_) => self.draft.set("output_config", rest),
             None => {
                 self.draft.remove("output_config");
             }
         }
-        Some(effort)
+        Some(taken)
+    }
+
+    /// Takes the effort out; tells what it was.
+    fn take_effort(&mut self) -> Option<String> {
+        patch::string(&self.take("effort")?).map(Into::into)
     }
 
     fn drop_parameter(&mut self, key: &str) {
@@ -268,6 +273,30 @@ fn no_prefill(bench: &mut Bench<'_>) {
     let longer = format!("{open},{GO_ON}]");
     bench.draft.set("messages", longer);
     bench.lose(Loss::changed("messages", "a turn of the person follows the answer that was begun"));
+}
+
+/// The shape of an answer is not bound by a schema: it is asked for in words.
+fn no_output_format(bench: &mut Bench<'_>) {
+    let Some(schema) =
+        bench.take("format").as_deref().and_then(|format| patch::field(format, "schema")).map(str::to_owned)
+    else {
+        return;
+    };
+    let words = format!("Respond with JSON that follows this schema, and with nothing else:\n{schema}");
+    let system = match bench.value("system") {
+        None => quoted(&words),
+        Some(system) => match (patch::string(system), system.trim_end().strip_suffix(']')) {
+            (Some(text), _) => quoted(&format!("{text}\n\n{words}")),
+            (None, Some(open)) => {
+                let block = json!({"type": "text", "text": words});
+                let comma = if open.trim_end().ends_with('[') { "" } else { "," };
+                format!("{open}{comma}{block}]")
+            }
+            (None, None) => return,
+        },
+    };
+    bench.draft.set("system", system);
+    bench.lose(Loss::changed("output_config.format", "became an instruction"));
 }
 
 /// Instructions stand only before the conversation: later ones become words of the person where they stand, so

@@ -165,6 +165,26 @@ fn a_renewal_replaces_only_what_it_has() {
 }
 
 #[test]
+fn an_odd_field_of_an_answer_does_not_take_the_new_refresh_token_along() {
+    for odd in [
+        r#"{"refresh_token": "next", "id_token": {}, "access_token": 1}"#,
+        r#"{"refresh_token": "next", "access_token": "a\r\nx: y"}"#,
+        r#"{"refresh_token": "one", "refresh_token": "next"}"#,
+    ] {
+        let renewal = Renewal::read(odd.as_bytes()).unwrap();
+        assert_eq!(renewal.refresh_token, Some(Secret::new("next")), "{odd}");
+        assert_eq!((renewal.access_token, renewal.id_token), (None, None), "{odd}");
+    }
+}
+
+#[test]
+fn a_stored_token_that_no_header_may_hold_is_as_good_as_none() {
+    let file =
+        read(r#"{"codex_accounts": [{"account_id": "a", "refresh_token": "r", "access_token": "t\nx"}]}"#);
+    assert_eq!(file.account("a").unwrap().access_token, None);
+}
+
+#[test]
 fn all_versions_of_the_programs_file_are_read() {
     let claims = token(&json!({ "https://api.openai.com/auth": { "chatgpt_account_id": "acc" } }));
     let tokens =
@@ -196,6 +216,10 @@ fn other_logins_are_refused_with_a_hint_and_without_a_secret() {
         ),
         (json!({ "auth_mode": "chatgpt", "tokens": { "access_token": "canary" } }), "no refresh token"),
         (json!({ "tokens": { "refresh_token": "canary" } }), "which account"),
+        (
+            json!({ "tokens": { "refresh_token": "r", "account_id": "a\r\nx: canary" } }),
+            "no request can carry",
+        ),
         (json!({ "OPENAI_API_KEY": null, "tokens": null }), "nobody is signed in"),
         (json!(["canary"]), "not a JSON object"),
         (json!({}), "nobody is signed in"),

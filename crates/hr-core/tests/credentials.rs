@@ -256,6 +256,16 @@ fn accounts_are_the_keys_of_a_provider_that_signs_in() {
 }
 
 #[test]
+fn an_account_whose_id_no_header_may_hold_is_a_problem_and_no_key() {
+    let accounts = r#"{"codex_accounts": [{"account_id": "a\r\nx: y", "refresh_token": "r"},
+        {"account_id": "b", "refresh_token": "r"}]}"#;
+    let collected = collect_keys(&provider("codex"), &[source(accounts)], &Layers::default(), &install());
+    assert_eq!(collected.keys.iter().map(|key| key.id.0.as_str()).collect::<Vec<_>>(), ["account:b"]);
+    let [problem] = collected.problems.as_slice() else { panic!("{:?}", collected.problems) };
+    assert!(!problem.to_string().contains(['\r', '\n']) && problem.hint.is_some(), "{problem:?}");
+}
+
+#[test]
 fn a_working_directory_counts_only_when_it_is_ours() {
     let env = |text: &str| DotEnv::parse(".env", text).unwrap();
     assert!(!working_directory_counts(None, None));

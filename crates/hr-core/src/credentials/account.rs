@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Claims;
 use crate::secret::Secret;
@@ -43,25 +43,22 @@ pub struct Renewal {
     pub id_token: Option<Secret>,
 }
 
-#[derive(Deserialize)]
-struct RenewalText {
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    id_token: Option<String>,
-}
-
 impl Renewal {
-    /// Reads the body of an answer; `None` when it is none.
+    /// Reads the body of an answer; `None` when it is none. One field of another kind takes nothing from the others:
+    /// the token that was used for them is gone.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let text: RenewalText = serde_json::from_slice(body).ok()?;
-        let token = |text: Option<String>| {
-            text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).map(Secret::new)
+        let answer: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        let token = |name: &str| {
+            let text = answer.get(name)?.as_str()?.trim();
+            (!text.is_empty()).then(|| Secret::new(text))
         };
+        // What no header may hold would make a usable account one that is not.
+        let sendable = |token: &Secret| super::check(token.expose()).is_ok();
         let renewal = Self {
-            access_token: token(text.access_token),
-            refresh_token: token(text.refresh_token),
-            id_token: token(text.id_token),
+            access_token: token("access_token").filter(sendable),
+            refresh_token: token("refresh_token"),
+            id_token: token("id_token"),
         };
         (renewal != Self::default()).then_some(renewal)
     }

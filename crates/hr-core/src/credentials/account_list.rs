@@ -48,7 +48,8 @@ impl Entry {
         let account = text(ID).zip(secret(REFRESH)).map(|(id, refresh_token)| Account {
             id,
             refresh_token,
-            access_token: secret(ACCESS),
+            // What no header may hold is renewed instead.
+            access_token: secret(ACCESS).filter(|token| super::check(token.expose()).is_ok()),
             id_token: secret(IDENTITY),
             last_refresh: text(LAST_REFRESH).and_then(|text| Millis::from_rfc3339(&text)),
             login_needed: text(LOGIN_NEEDED),

@@ -10,6 +10,8 @@ use crate::time::Millis;
 
 /// The longest token that is looked into.
 const MAX_TOKEN_CHARS: usize = 64 * 1024;
+/// The longest text of a claim that is taken.
+const MAX_TEXT_CHARS: usize = 256;
 /// Under which claim the issuer keeps what it knows of the account.
 const ACCOUNT_CLAIM: &str = "https://api.openai.com/auth";
 /// Under which claim the issuer keeps what it knows of the person.
@@ -36,8 +38,12 @@ impl Claims {
     }
 
     fn read(claims: &Value) -> Self {
+        // Shown on terminals, which would obey what is no character of a text.
+        let fits = |text: &&str| {
+            !text.is_empty() && text.chars().count() <= MAX_TEXT_CHARS && !text.contains(char::is_control)
+        };
         let text = |value: Option<&Value>| {
-            value.and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+            value.and_then(Value::as_str).map(str::trim).filter(fits).map(str::to_owned)
         };
         let of_account = |name: &str| text(claims.get(ACCOUNT_CLAIM).and_then(|account| account.get(name)));
         Self {
@@ -109,6 +115,13 @@ mod tests {
             assert_eq!(Claims::of(&Secret::new(text)), Claims::default(), "{text}");
         }
         assert_eq!(Claims::of(&token(r#"{"exp": "soon", "email": 1}"#)), Claims::default());
+        for email in [r"a\u001b[2Jb", r"a\nb", &"a".repeat(MAX_TEXT_CHARS + 1)] {
+            assert_eq!(
+                Claims::of(&token(&format!(r#"{{"email": "{email}"}}"#))),
+                Claims::default(),
+                "{email}"
+            );
+        }
         assert_eq!(Claims::of(&token(r#"{"exp": 1e300}"#)).expires, Some(Millis(u64::MAX)));
         assert_eq!(Claims::of(&token(r#"{"exp": -5}"#)).expires, None);
     }

@@ -46,7 +46,7 @@ pub fn collect_keys(
     install: &InstallSecret,
 ) -> Collected {
     if provider.auth == AuthScheme::Oauth {
-        return accounts(auth);
+        return accounts(provider, auth);
     }
     let mut gathering = Gathering { provider, install, collected: Collected::default() };
     for source in auth {
@@ -81,9 +81,16 @@ fn forms<'a>(variable: &str, layers: &'a Layers) -> Vec<(String, Found<'a>)> {
 
 /// The accounts of the credentials files, each once. What signs a request changes with each renewal: the key
 /// has what the file said when it was read.
-fn accounts(auth: &[AuthSource]) -> Collected {
+fn accounts(provider: &Provider, auth: &[AuthSource]) -> Collected {
     let mut collected = Collected::default();
-    for account in auth.iter().flat_map(|source| source.file.accounts()) {
+    for (source, account) in auth.iter().flat_map(|source| source.file.accounts().map(move |it| (source, it)))
+    {
+        if let Err(reason) = super::check(&account.id) {
+            let reason = format!("the id of an account of the provider `{}` {reason}", provider.id);
+            let hint = "take that account out of the file, or write the id that it really has";
+            collected.problems.push(Problem::new(&source.path, reason).hint(hint));
+            continue;
+        }
         let id = KeyId::account(&account.id);
         if collected.keys.iter().all(|key| key.id != id) {
             let account = Some(Arc::new(account.clone()));

@@ -56,8 +56,8 @@ pub fn read_login(text: &str, file: &str) -> Result<Account, Problem> {
     let id = string(tokens, "account_id").or_else(|| claimed(&id_token)).or_else(|| claimed(&access_token));
     let Some(id) = id else { return refused("it does not say which account it is for", AGAIN) };
     let sendable = |text: &str| super::check(text).is_ok();
-    let tokens = [Some(&refresh_token), id_token.as_ref(), access_token.as_ref()].into_iter().flatten();
-    if !sendable(&id) || !tokens.into_iter().all(|token| sendable(token.expose())) {
+    let sent = [Some(&refresh_token), access_token.as_ref()].into_iter().flatten();
+    if !sendable(&id) || !sent.into_iter().all(|token| sendable(token.expose())) {
         return refused("it holds something that no request can carry", AGAIN);
     }
     Ok(Account {

@@ -530,6 +530,21 @@ fn tokens_are_renewed_where_the_first_variable_says() {
 }
 
 #[test]
+fn tokens_that_would_leave_this_machine_unencrypted_are_warned_of() {
+    let warned = |name: &str, url: &str| {
+        let (member, warnings) = codex(&environment(&[(name, url)]), &[auth(ACCOUNTS, Trust::Home)]);
+        assert!(member.is_some());
+        warnings.iter().any(|warning| warning.to_string().contains(name))
+    };
+    for name in ["CODEX_TOKEN_URL", "CODEX_REFRESH_TOKEN_URL_OVERRIDE", "CODEX_BASE_URL"] {
+        assert!(warned(name, "http://tokens.example/token"), "{name}");
+        for url in ["https://tokens.example/token", "http://127.0.0.1:1/token", "http://localhost/token"] {
+            assert!(!warned(name, url), "{name} {url}");
+        }
+    }
+}
+
+#[test]
 fn a_working_directorys_token_endpoint_gets_nobody_elses_tokens() {
     let env = file("CODEX_TOKEN_URL=http://evil.example/token\n", Trust::WorkingDirectory);
     let layers = Layers { env_files: vec![env], ..Layers::default() };

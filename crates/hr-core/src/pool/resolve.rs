@@ -91,6 +91,7 @@ impl Gathering<'_> {
         if keys.is_empty() && !keyless {
             return None;
         }
+        self.see_to_tokens(provider, set);
         let off = self.off(provider, set.base_url.as_ref()).or_else(|| self.signed_out(provider, &mut keys));
         if off.is_none() {
             self.hold_back_access_keys(provider, &mut keys);
@@ -158,6 +159,20 @@ impl Gathering<'_> {
                 }
                 kept
             }
+        }
+    }
+
+    /// Warns of an address to which tokens of accounts would go unencrypted. Whoever has one has the whole account, not
+    /// only some calls.
+    fn see_to_tokens(&mut self, provider: &Provider, set: &ProviderSettings) {
+        if provider.auth != AuthScheme::Oauth {
+            return;
+        }
+        let addresses = [&set.base_url, &set.token_url].into_iter().flatten();
+        for url in addresses.filter(|url| url.address.is_in_the_clear()) {
+            let reason =
+                format!("`{}` sends the tokens of accounts to another machine unencrypted", url.variable);
+            self.warnings.push(url.origin.problem(reason).hint("use an `https://` address"));
         }
     }
 

@@ -68,6 +68,12 @@ impl Address {
         &self.text
     }
 
+    /// Whether what is sent there can be read on the way: it is not encrypted, and leaves this machine.
+    #[must_use]
+    pub fn is_in_the_clear(&self) -> bool {
+        self.text.starts_with("http://") && !is_this_machine(&self.host)
+    }
+
     /// Whether it leads back to the router that can be reached at `own`.
     #[must_use]
     pub fn leads_to(&self, own: &OwnAddresses) -> bool {

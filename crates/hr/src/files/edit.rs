@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::Context;
 use hr_core::credentials::AuthFile;
 use hr_core::problem::Problem;
 use hr_core::settings::dotenv::{self, DotEnv};
 
-use crate::files::store::Held;
+use crate::files::store::{self, Held};
 
 /// Sets a variable of a settings file, keeping order, comments and everything else. Gives back its old value.
 ///
@@ -97,6 +98,17 @@ pub fn tokens<T>(auth: &Path, change: impl FnOnce(&mut AuthFile) -> T) -> anyhow
         }
     }
     Ok(result)
+}
+
+/// Whether [`credentials`] could change a file now.
+///
+/// # Errors
+///
+/// Why it could not.
+pub fn can_change(auth: &Path) -> anyhow::Result<()> {
+    let text = store::read(auth).with_context(|| format!("could not read `{}`", auth.display()))?;
+    parse(auth, text.as_deref())?;
+    store::can_write(auth)
 }
 
 fn parse(auth: &Path, text: Option<&str>) -> anyhow::Result<AuthFile> {

@@ -17,6 +17,9 @@ use tempfile::NamedTempFile;
 /// The largest file that is read: far above any real one, far below what would hurt.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// By how much a new text may be longer than the present one, with room to spare: a few tokens.
+const MORE_ROOM: usize = 64 * 1024;
+
 /// How long an edit waits for another one to finish.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,14 +91,19 @@ pub fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     write_whole(&path, folder, text).with_context(|| format!("could not write `{}`", path.display()))
 }
 
-/// Whether [`replace`] would find a place to write to.
+/// Whether [`replace`] would find a place to write to, and room for what is there with [`MORE_ROOM`].
 ///
 /// # Errors
 ///
 /// Why it would not.
 pub fn can_write(path: &Path) -> anyhow::Result<()> {
     let path = real_path(path);
-    written(folder_of(&path), "").with_context(|| format!("could not write `{}`", path.display()))?;
+    let present = fs::metadata(&path).map_or(0, |told| told.len()).min(MAX_FILE_BYTES);
+    // A full disk still takes an empty file.
+    let filler = " ".repeat(MORE_ROOM + usize::try_from(present).unwrap_or_default());
+    let folder = folder_of(&path);
+    make_folder(folder)?;
+    written(folder, &filler).with_context(|| format!("could not write `{}`", path.display()))?;
     Ok(())
 }
 
@@ -230,6 +238,17 @@ mod tests {
         replace(&path, "A=2\n").unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(read(&path).unwrap().unwrap(), "A=2\n");
+    }
+
+    #[test]
+    fn trying_to_write_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.json");
+        replace(&path, "{}").unwrap();
+        can_write(&path).unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), "{}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(can_write(&path.join("below a file")).is_err());
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::scene::{Scene, mode};
@@ -134,6 +138,27 @@ fn accounts_are_removed_by_name() {
     scene.run("auth remove codex --all").refused(&["no such account"]);
 }
 
+#[test]
+fn accounts_of_one_person_are_told_apart_by_their_ids() {
+    let scene = scene();
+    for id in ["acc-1", "acc-2"] {
+        scene.write("login.json", &login(id, "a@example.com", "r"));
+        scene.run("auth import-codex --from home/login.json").well(&[]);
+    }
+    let both = "acc-1 (a@example.com), acc-2 (a@example.com)";
+    scene.run("auth remove codex a@example.com").refused(&["several accounts", both]);
+    scene.run("auth list").well(&["acc-1", "acc-2"]);
+    scene.run("auth remove codex acc-2").well(&["Removed 1 account", "1 account left"]);
+}
+
+#[test]
+fn a_terminal_is_told_nothing_that_it_would_obey() {
+    let scene = scene();
+    scene.write("user/.codex/auth.json", &login("acc-1", "a\u{1b}]0;owned\u{7}@example.com", "r"));
+    scene.run("auth import-codex").well(&["acc-1"]).never("\u{1b}");
+    scene.run("auth list").well(&["acc-1"]).never("\u{1b}");
+}
+
 /// A program of that name which says what it was told and signs in as this account.
 fn program(scene: Scene, script: &str) -> Scene {
     let folder = scene.path("bin");
@@ -186,4 +211,68 @@ fn a_login_that_fails_stores_nothing() {
     for scene in [missing, failing, idle] {
         assert!(!scene.path("auth.json").exists());
     }
+}
+
+#[test]
+fn nobody_signs_in_for_nothing() {
+    let scene = scene();
+    let asked = scene.path("asked").display().to_string();
+    let scene = program(scene, &format!("#!/bin/sh\ntouch {asked}\n"));
+    scene.write("auth.json", "{\"canary");
+    scene.run("auth login codex").refused(&["auth.json", "not valid JSON"]).never("canary");
+    assert!(!scene.path("asked").exists());
+}
+
+/// The folders of logins.
+fn folders(scene: &Scene) -> Vec<PathBuf> {
+    let entries = fs::read_dir(scene.path("")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.display().to_string().contains(".codex-login-")).collect()
+}
+
+/// A program that writes a login and then waits for ever, started and waited for until it has.
+fn hanging(scene: &Scene) -> Child {
+    let child =
+        scene.command("auth login codex").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !folders(scene).iter().any(|folder| folder.join("auth.json").exists()) {
+        assert!(began.elapsed() < Duration::from_secs(60), "the program does not sign in");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// What a program does that hangs after it has signed in: its own child has to end with it.
+const HANGS: &str = "#!/bin/sh\necho '{}' > \"$CODEX_HOME/auth.json\"\nexec sleep 600\n";
+
+#[test]
+fn however_a_login_ends_its_folder_is_removed() {
+    for end in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let scene = program(scene(), HANGS);
+        let mut child = hanging(&scene);
+        kill_process(Pid::from_child(&child), end).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{end:?}");
+        assert_eq!(folders(&scene), Vec::<PathBuf>::new(), "{end:?}");
+        assert!(!scene.path("auth.json").exists());
+    }
+}
+
+#[test]
+fn what_a_killed_login_left_is_removed_by_the_next_and_one_under_way_is_not() {
+    let scene = program(scene(), &HANGS.replace("exec sleep", "echo $$ >> \"$HR_HOME/pids\"; exec sleep"));
+    let mut killed = hanging(&scene);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = folders(&scene);
+    assert_eq!(left.len(), 1, "nobody could tidy up");
+    fs::remove_file(left[0].join("auth.json")).unwrap();
+    let mut under_way = hanging(&scene);
+    assert!(!left[0].exists());
+    scene.write("bin/codex", "#!/bin/sh\nexit 3\n");
+    scene.run("auth login codex").refused(&["did not sign in"]);
+    assert_eq!(folders(&scene).len(), 1);
+    kill_process(Pid::from_child(&under_way), Signal::TERM).unwrap();
+    under_way.wait().unwrap();
+    // The first program lost its own and goes on.
+    let orphan: i32 = scene.read("pids").lines().next().unwrap().parse().unwrap();
+    let _ = kill_process(Pid::from_raw(orphan).unwrap(), Signal::KILL);
 }

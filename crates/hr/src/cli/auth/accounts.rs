@@ -69,6 +69,15 @@ pub fn name(account: &Account) -> String {
     account.claims().email.unwrap_or_else(|| account.id.clone())
 }
 
+/// Accounts as people know them, with the id where one person has several.
+pub fn names<'a>(accounts: impl Iterator<Item = &'a Account>) -> Vec<String> {
+    let named: Vec<(String, &str)> = accounts.map(|account| (name(account), account.id.as_str())).collect();
+    let several = |name: &String| named.iter().filter(|(other, _)| other == name).count() > 1;
+    let told =
+        |(name, id): &(String, &str)| if several(name) { format!("{id} ({name})") } else { name.clone() };
+    named.iter().map(told).collect()
+}
+
 fn described(account: &Account) -> String {
     match account.claims().plan {
         Some(plan) => format!("{} ({plan})", name(account)),

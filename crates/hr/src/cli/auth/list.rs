@@ -139,7 +139,7 @@ fn table(listing: &Listing) -> String {
 
 /// What is to know of accounts and not of keys; nothing when there is none.
 fn accounts(listing: &Listing, paint: &Paint) -> Option<String> {
-    let mut table = Table::new(&["Account", "Of", "Plan", "Access until", "State"]);
+    let mut table = Table::new(&["Account", "Of", "Plan", "Access until", "State", "Id"]);
     let mut any = false;
     for entry in &listing.providers {
         for account in entry.keys.iter().filter_map(|key| key.account.as_ref()) {
@@ -156,6 +156,7 @@ fn accounts(listing: &Listing, paint: &Paint) -> Option<String> {
                 plan.into(),
                 until.into(),
                 state,
+                account.id.as_str().into(),
             ]);
         }
     }

@@ -77,7 +77,7 @@ impl Remove {
 fn remove_accounts(desk: &Desk, provider: &Provider, selector: &Selector) -> anyhow::Result<()> {
     let path = desk.auth_path();
     let (removed, left) = edit::credentials(&path, |file| {
-        let names: Vec<String> = file.accounts().map(accounts::name).collect();
+        let names = accounts::names(file.accounts());
         let which = || {
             let what = format!("several accounts of `{}` are meant", provider.id);
             Advice::new(what, format!("say which: {}", names.join(", ")))
@@ -95,7 +95,7 @@ fn remove_accounts(desk: &Desk, provider: &Provider, selector: &Selector) -> any
         })?;
         Ok((removed, file.accounts().count()))
     })?;
-    let names: Vec<String> = removed.iter().map(accounts::name).collect();
+    let names = accounts::names(removed.iter());
     print::out(&format!(
         "Removed {} of {}: {}\n{} left in {}\n",
         words::count(removed.len(), "account"),

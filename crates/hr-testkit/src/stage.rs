@@ -46,13 +46,16 @@ pub(crate) fn refusal(refusal: &Refusal, dialect: Dialect, key: Option<&str>) ->
 
 /// An error inside a 200.
 pub(crate) fn error_inside(refusal: &Refusal, asked: &Asked<'_>) -> Stage {
-    if asked.stream() {
+    let mut stage = if asked.stream() {
         let mut writer = Writer::new(asked.dialect, Framing::Lf, false);
         render::only_failure(refusal, asked).iter().for_each(|event| writer.event(event));
-        return Stage { steps: writer.steps, ..plain(200, EVENTS, "") };
-    }
-    let (body, content_type) = refusal.body(asked.dialect, asked.key);
-    plain(200, content_type, body)
+        Stage { steps: writer.steps, ..plain(200, EVENTS, "") }
+    } else {
+        let (body, content_type) = refusal.body(asked.dialect, asked.key);
+        plain(200, content_type, body)
+    };
+    stage.headers.extend(refusal.headers.iter().cloned());
+    stage
 }
 
 /// The headers of a good reply, and then nothing.

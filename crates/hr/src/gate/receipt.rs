@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hr_core::catalog::Provider;
-use hr_core::failure::Failure;
+use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
@@ -44,7 +44,15 @@ impl Receipt {
     /// The guard of a ticket.
     #[must_use]
     pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
-        Self { gate, live, candidate, ticket: Some(ticket), began: Instant::now(), first_byte: None, spent: None }
+        Self {
+            gate,
+            live,
+            candidate,
+            ticket: Some(ticket),
+            began: Instant::now(),
+            first_byte: None,
+            spent: None,
+        }
     }
 
     /// Notes that something came back.
@@ -111,7 +119,11 @@ impl Receipt {
     }
 
     /// Settles a failure and tells whether another candidate may be tried.
-    pub fn fail(mut self, failure: Failure) -> Next {
+    pub fn fail(mut self, mut failure: Failure) -> Next {
+        if failure.kind == FailureKind::QuotaSpent {
+            // A limit inside an answer that began well may leave it to the headers when it is over.
+            failure.retry_after = failure.retry_after.or(self.spent);
+        }
         events::attempt_failed(self.provider(), &failure);
         self.settle(Outcome::Failure(failure))
     }

@@ -215,6 +215,23 @@ async fn what_is_left_of_a_token_serves_while_it_cannot_be_renewed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_token_serves_while_its_renewal_hangs() {
+    let scene = Scene::new().await;
+    let login = scene.accounts.add("acc-1", "plus", Duration::from_secs(4 * 60));
+    scene.store(&[&login]);
+    let gate = Gate::closed();
+    scene.accounts.behind(&gate);
+    let routers = [scene.router().await];
+    all_were_served(&ask_all(&routers, 4).await);
+    assert_eq!(scene.refresh_token("acc-1"), login.refresh_token);
+    // Not because the renewal was given up: it is still under way, and its tokens are not lost.
+    assert!(!routers[0].log().contains("could not be renewed"), "{}", routers[0].log());
+    gate.open();
+    until(|| scene.refresh_token("acc-1") != login.refresh_token).await;
+    assert_eq!(scene.accounts.refreshes().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_leaves_fields_out_or_is_lost_logs_nobody_out() {
     let scene = Scene::new().await;
     let login = scene.accounts.add("acc-1", "plus", Duration::ZERO);
@@ -466,21 +483,28 @@ async fn a_limit_inside_a_stream_moves_on() {
     moves_on(Behaviour::error_inside(Refusal::usage_limit("plus", SystemTime::now() + RESET))).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_in_headers_moves_on() {
+/// A limit whose reset only the headers tell.
+fn told_in_headers() -> Refusal {
     let mut windows = Windows::used(100.0);
     windows.primary.resets_in = Some(RESET);
     let bare = Refusal::new(429, "usage_limit_reached", "", "The usage limit has been reached");
-    moves_on(
-        windows.headers().into_iter().fold(bare, |refusal, (name, value)| refusal.header(&name, &value)),
-    )
-    .await;
+    windows.headers().into_iter().fold(bare, |refusal, (name, value)| refusal.header(&name, &value))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_in_headers_moves_on() {
+    moves_on(told_in_headers()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_inside_a_stream_rests_until_the_headers_say() {
+    moves_on(Behaviour::error_inside(told_in_headers())).await;
 }
 
 /// What a good answer says of the next call is believed: the account that has nothing left is not asked again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_window_in_a_good_answer_spares_the_next_call() {
-    let script = Script::new().showing(Windows::used(100.0)).otherwise(Answer::text("Hello"));
+    let script = Script::new().showing(Windows::used(100.0).headers()).otherwise(Answer::text("Hello"));
     let scene = Scene::with(script).await;
     let logins = ["acc-1", "acc-2"].map(|id| scene.accounts.add(id, "plus", LONG));
     scene.store(&[&logins[0], &logins[1]]);

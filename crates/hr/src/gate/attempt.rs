@@ -11,7 +11,6 @@ use hr_wire::complaint;
 use hr_wire::dialect::Whole;
 use hr_wire::lane::{Translation, Watch};
 use hr_wire::openai_chat;
-use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use tokio::time::Instant;
@@ -29,6 +28,9 @@ const MAX_ERROR_BYTES: usize = hr_wire::complaint::MAX_ERROR_BODY;
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 /// The most bytes of a stream that are held back before its first good event.
 const MAX_PREFACE_BYTES: usize = 1024 * 1024;
+
+/// What some servers put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is sent in one attempt.
 pub struct Order {
@@ -116,16 +118,21 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
             _ => break response.into_parts(),
         }
     };
-    let body = UpstreamBody::new(&head.headers, incoming);
+    let mut body = UpstreamBody::new(&head.headers, incoming);
     if head.status != StatusCode::OK {
         return Err(refused(receipt, &lane, head.status, &head.headers, body).await);
     }
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     receipt.spent(complaint::spent(&header, receipt.now()));
-    if stream && !is_of_type(&head.headers, "application/json") {
-        return open(receipt, body, &lane).await;
+    let first = begin(&mut body).await?;
+    if stream && !is_json(&first) {
+        return open(receipt, first, body, &lane).await;
     }
-    let bytes = body.whole(MAX_REPLY_BYTES).await.map_err(|error| broken(&error))?;
+    let rest = body.whole(MAX_REPLY_BYTES).await.map_err(|error| broken(&error))?;
+    let bytes = match rest.is_empty() {
+        true => first,
+        false => [first, rest].concat().into(),
+    };
     receipt.first_byte();
     let provider = receipt.provider();
     if work == Work::Embed {
@@ -134,7 +141,7 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
         return Ok(Started::Whole(Box::new(Translation { body: bytes, whole, keepsake: None })));
     }
     if !stream {
-        let bytes = if is_of_type(&head.headers, "text/event-stream") {
+        let bytes = if is_stream(&bytes) {
             // A server that only streams: the caller gets what the stream amounts to.
             lane.upstream.to_whole(&bytes, provider, receipt.now())?
         } else {
@@ -152,17 +159,32 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }))
 }
 
-/// Reads a stream up to its first good event.
-async fn open(receipt: &mut Receipt, mut body: UpstreamBody, lane: &Lane) -> Result<Started, Failed> {
+/// Reads a body up to the first piece that is not blank. What it is shows there; what it is called may be wrong.
+async fn begin(body: &mut UpstreamBody) -> Result<Bytes, Failed> {
+    let mut first = Bytes::new();
+    while first.trim_ascii().is_empty() {
+        let Some(chunk) = body.chunk().await else { break };
+        let chunk = chunk.map_err(|error| broken(&error))?;
+        first = if first.is_empty() { chunk } else { [first, chunk].concat().into() };
+        if first.len() > MAX_PREFACE_BYTES && first.trim_ascii().is_empty() {
+            return Err(Failure::new(FailureKind::Malformed, "much was sent and nothing said").into());
+        }
+    }
+    Ok(first)
+}
+
+/// Reads a stream that begins with this piece up to its first good event.
+async fn open(
+    receipt: &mut Receipt,
+    first: Bytes,
+    mut body: UpstreamBody,
+    lane: &Lane,
+) -> Result<Started, Failed> {
     let mut watch = lane.watch(receipt.provider(), receipt.now(), lane.hide_usage);
     let mut out = Vec::new();
     let mut held = 0;
+    let mut chunk = first;
     loop {
-        let Some(chunk) = body.chunk().await else {
-            watch.finish(&mut out)?;
-            return Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }));
-        };
-        let chunk = chunk.map_err(|error| broken(&error))?;
         held += chunk.len();
         watch.push(chunk, &mut out)?;
         if watch.is_good() {
@@ -173,6 +195,13 @@ async fn open(receipt: &mut Receipt, mut body: UpstreamBody, lane: &Lane) -> Res
         if held > MAX_PREFACE_BYTES {
             return Err(Failure::new(FailureKind::Malformed, "much was streamed and nothing said").into());
         }
+        chunk = match body.chunk().await {
+            Some(next) => next.map_err(|error| broken(&error))?,
+            None => {
+                watch.finish(&mut out)?;
+                return Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }));
+            }
+        };
     }
 }
 
@@ -196,10 +225,15 @@ async fn refused(
     Failed { failure, answer }
 }
 
-fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(wanted.as_bytes()))
+/// Whether a body that begins so is JSON, which no stream of events begins like.
+fn is_json(first: &[u8]) -> bool {
+    matches!(first.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+/// Whether a body is a stream of events, which no JSON begins like.
+fn is_stream(body: &[u8]) -> bool {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
+    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| body.starts_with(field))
 }
 
 /// A call that got no answer.

@@ -15,13 +15,15 @@ pub struct Refusal<'a> {
     pub message: &'a str,
     /// The parameter it is about.
     pub param: Option<&'a str>,
+    /// The id of the request, in dialects whose errors name it.
+    pub id: Option<&'a str>,
 }
 
 impl<'a> Refusal<'a> {
     /// A refusal of this status, in these words.
     #[must_use]
     pub fn new(status: u16, message: &'a str) -> Self {
-        Self { status, kind: None, code: None, message, param: None }
+        Self { status, kind: None, code: None, message, param: None, id: None }
     }
 
     /// Under this stable code.

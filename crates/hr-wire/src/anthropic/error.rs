@@ -15,6 +15,8 @@ pub const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 
 /// The words by which clients know that a conversation has to be made shorter.
 const TOO_LONG: &str = "prompt is too long";
+/// The words by which they know that the answer which they ask for has to be.
+const ANSWER_TOO_LONG: &str = "input length and `max_tokens` exceed context limit";
 
 /// The `type` of an error and the status that goes with it, both ways.
 const KINDS: [(u16, &str); 10] = [
@@ -50,7 +52,12 @@ pub fn body(refusal: &Refusal<'_>) -> Vec<u8> {
     write_string(&mut out, kind_of_status(refusal.status));
     out.extend_from_slice(b",\"message\":");
     write_string(&mut out, &message);
-    out.extend_from_slice(b"},\"request_id\":null}");
+    out.extend_from_slice(b"},\"request_id\":");
+    match refusal.id {
+        Some(id) => write_string(&mut out, id),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
     out
 }
 
@@ -67,9 +74,7 @@ pub fn event(refusal: &Refusal<'_>) -> Bytes {
 fn words(refusal: &Refusal<'_>) -> String {
     let message = match refusal.code {
         Some("missing_required_parameter") => "Field required",
-        Some("context_length_exceeded") if !refusal.message.contains(TOO_LONG) => {
-            return format!("{TOO_LONG}: {}", refusal.message);
-        }
+        Some("context_length_exceeded") => return too_long(refusal.message),
         _ => refusal.message,
     };
     match refusal.param {
@@ -79,6 +84,35 @@ fn words(refusal: &Refusal<'_>) -> String {
         }
         _ => message.to_owned(),
     }
+}
+
+/// The words for a request that a context window does not hold. Where its conversation alone would fit, clients
+/// ask for a shorter answer instead of making the conversation shorter; they read the three numbers.
+fn too_long(message: &str) -> String {
+    if message.contains(TOO_LONG) || message.contains(ANSWER_TOO_LONG) {
+        return message.to_owned();
+    }
+    match window(message) {
+        Some([prompt, answer, window]) if prompt < window => format!(
+            "{ANSWER_TOO_LONG}: {prompt} + {answer} > {window}, decrease input length or `max_tokens` and try \
+             again"
+        ),
+        _ => format!("{TOO_LONG}: {message}"),
+    }
+}
+
+/// What servers of other dialects say: the tokens of the conversation, those of the answer, and the window.
+fn window(message: &str) -> Option<[u64; 3]> {
+    let before = |mark: &str| {
+        let head = message[..message.find(mark)?].trim_end();
+        let digits = head.rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |place| place + 1);
+        head[digits..].parse().ok()
+    };
+    let window = message.split("maximum context length is ").nth(1)?;
+    let window = window.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()?;
+    let prompt = before(" in the messages").or_else(|| before(" in your prompt"))?;
+    let answer = before(" in the completion").or_else(|| before(" for the completion"))?;
+    Some([prompt, answer, window])
 }
 
 /// Reads an answer that is not a 200.
@@ -139,6 +173,32 @@ mod tests {
         assert_eq!(told["error"]["message"], "prompt is too long: the prompt has 9 tokens");
         let own = "prompt is too long: 9 tokens > 8 maximum";
         assert_eq!(said(&Refusal::new(400, own).code("context_length_exceeded"))["error"]["message"], own);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_is_said_so_that_clients_ask_for_less() {
+        let told = |message| {
+            let said = said(&Refusal::new(400, message).code("context_length_exceeded"));
+            said["error"]["message"].as_str().unwrap().to_owned()
+        };
+        let openai = "This model's maximum context length is 8192 tokens. However, you requested 9001 tokens \
+                      (5001 in the messages, 4000 in the completion). Please reduce the length.";
+        let ours = "input length and `max_tokens` exceed context limit: 5001 + 4000 > 8192, decrease input \
+                    length or `max_tokens` and try again";
+        assert_eq!(told(openai), ours);
+        assert_eq!(told(ours), ours);
+        let older = "This model's maximum context length is 4097 tokens, however you requested 4100 tokens (3100 in \
+                     your prompt; 1000 for the completion).";
+        assert!(told(older).contains("3100 + 1000 > 4097"), "{}", told(older));
+        let prompt = "This model's maximum context length is 100 tokens. However, you requested 9001 tokens (5001 \
+                      in the messages, 4000 in the completion).";
+        assert!(told(prompt).starts_with(TOO_LONG));
+    }
+
+    #[test]
+    fn the_request_is_named_where_its_id_is_known() {
+        let refusal = Refusal { id: Some("req_1"), ..Refusal::new(500, "odd") };
+        assert_eq!(said(&refusal)["request_id"], "req_1");
     }
 
     #[test]

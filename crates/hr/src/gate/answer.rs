@@ -16,7 +16,7 @@ use super::held::Held;
 use super::reply::Stream;
 
 /// A wait beyond this is of no use to a client's own retries.
-const WORTH_A_RETRY: Duration = Duration::from_secs(60);
+pub const WORTH_A_RETRY: Duration = Duration::from_secs(60);
 
 /// What goes back to a caller.
 pub type Answer = Response<AnswerBody>;
@@ -194,23 +194,24 @@ impl Refusal {
         self.0.status
     }
 
-    /// What is wrong, before it has a dialect's shape.
+    /// What is wrong with the request of this id, before it has a dialect's shape.
     #[must_use]
-    pub fn words(&self) -> refusal::Refusal<'_> {
+    pub fn words<'a>(&'a self, id: &'a str) -> refusal::Refusal<'a> {
         refusal::Refusal {
             status: self.0.status.as_u16(),
             kind: self.0.kind,
             code: self.0.code,
             message: &self.0.message,
             param: self.0.param.as_deref(),
+            id: Some(id),
         }
     }
 
-    /// The answer for somebody who speaks this dialect.
+    /// The answer to the request of this id, for somebody who speaks this dialect.
     #[must_use]
-    pub fn answer(mut self, client: &dyn ClientHalf) -> Answer {
+    pub fn answer(mut self, client: &dyn ClientHalf, id: &str) -> Answer {
         let as_written = self.0.as_written.take();
-        let body = as_written.unwrap_or_else(|| client.refuse(&self.words()).into());
+        let body = as_written.unwrap_or_else(|| client.refuse(&self.words(id)).into());
         let mut answer = whole(self.0.status, "application/json", body);
         let headers = answer.headers_mut();
         headers.extend(self.0.headers);

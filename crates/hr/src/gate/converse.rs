@@ -19,6 +19,7 @@ use super::journey::{Admission, Journey, is_alone};
 use super::question::{Circumstances, Letter, Question};
 use super::receipt::Receipt;
 use super::{Gate, Live, held, intake, routes, verdict};
+use crate::watch::events::Early;
 
 /// Who comes with what, before the body is read.
 pub struct Visit {
@@ -34,6 +35,8 @@ pub struct Visit {
     pub endpoint: Endpoint,
     /// The headers of the request.
     pub headers: HeaderMap,
+    /// What has gone out before anybody had answered.
+    pub early: Arc<Early>,
 }
 
 /// Serves one request: reads it, plans, tries candidates until one produces something good, and answers.
@@ -56,9 +59,14 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     if !question.stream() {
         return serve(visit, question, deadline).await;
     }
-    let (gate, hold) = (Arc::clone(gate), live.settings.timeouts.hold);
-    let voice = (endpoint.client(), Arc::clone(question.echo()));
-    held::within(gate, hold, voice, serve(visit, question, deadline)).await
+    let hold = live.settings.timeouts.hold;
+    let voice = held::Voice {
+        client: question.client(),
+        echo: Arc::clone(question.echo()),
+        id: visit.id.clone(),
+        early: Arc::clone(&visit.early),
+    };
+    held::within(Arc::clone(gate), hold, voice, serve(visit, question, deadline)).await
 }
 
 /// Finds somebody who answers the question before the deadline.

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Answer, Refusal};
 use super::routes::{self, HOP_HEADER};
-use super::{Gate, Live, intake, models, tokens};
+use super::{Gate, Live, intake, memory, models, tokens};
 use crate::upstream::body::UpstreamBody;
 
 /// How many are passed on at the same time; the others are counted here.
@@ -67,6 +67,8 @@ async fn pass_on(
 ) -> Option<u64> {
     let pool = &live.roster.pool;
     let (target, profile) = route::target(models::meant(&facts.model, pool), None, pool).ok()?;
+    // What others issued is not shown to this one, to be counted either.
+    let issued = gate.memory.issuers(gate.clock.now(), &facts.opaque);
     let ask = Ask {
         target,
         profile,
@@ -75,6 +77,7 @@ async fn pass_on(
         tools: facts.tools,
         vision: facts.vision,
         dialect: Some(Dialect::Anthropic),
+        issuers: issued.iter().filter_map(|(_, issuer)| issuer.as_deref().cloned()).collect(),
         ..Ask::default()
     };
     let plan = gate.router().plan(gate.clock.now(), &live.roster, &ask, &Tried::default(), 0);
@@ -85,7 +88,11 @@ async fn pass_on(
         return None;
     }
     let _place = PASSED_ON.try_acquire().ok()?;
-    let outgoing = Outgoing::new(live.roster.model_id(candidate), &member.provider.quirks);
+    let foreign = memory::foreign_to(candidate, &live.roster, &issued);
+    let outgoing = Outgoing {
+        foreign: &foreign,
+        ..Outgoing::new(live.roster.model_id(candidate), &member.provider.quirks)
+    };
     let mut request = Request::new(Full::new(count::prepare(envelope, &outgoing)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = format!("{}{}", member.base_url, count::PATH).parse().ok()?;

@@ -3,12 +3,19 @@
 use hr_core::catalog::Dialect;
 use hr_core::route::Work;
 use hr_wire::dialect::{ClientHalf, client_half};
+use hr_wire::openai_chat::Completions;
+
+use super::crossed::Crossed;
 
 /// An endpoint whose requests the pool serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// `POST /v1/chat/completions`
     Chat,
+    /// The same, asked in the dialect of Responses.
+    Crossed,
+    /// `POST /v1/completions`
+    Completions,
     /// `POST /v1/messages`
     Messages,
     /// `POST /v1/responses`
@@ -21,19 +28,21 @@ impl Endpoint {
     /// What its callers speak.
     #[must_use]
     pub fn client(self) -> &'static dyn ClientHalf {
-        client_half(match self {
-            Self::Chat | Self::Embeddings => Dialect::OpenaiChat,
-            Self::Messages => Dialect::Anthropic,
-            Self::Responses => Dialect::OpenaiResponses,
-        })
+        match self {
+            Self::Chat | Self::Embeddings => client_half(Dialect::OpenaiChat),
+            Self::Crossed => &Crossed,
+            Self::Completions => &Completions,
+            Self::Messages => client_half(Dialect::Anthropic),
+            Self::Responses => client_half(Dialect::OpenaiResponses),
+        }
     }
 
     /// What kind of answer it gives.
     #[must_use]
     pub fn work(self) -> Work {
         match self {
-            Self::Chat | Self::Messages | Self::Responses => Work::Chat,
             Self::Embeddings => Work::Embed,
+            _ => Work::Chat,
         }
     }
 
@@ -41,7 +50,8 @@ impl Endpoint {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Chat => "chat",
+            Self::Chat | Self::Crossed => "chat",
+            Self::Completions => "completions",
             Self::Messages => "messages",
             Self::Responses => "responses",
             Self::Embeddings => "embeddings",

@@ -15,6 +15,19 @@ use tokio::time::{Instant, Sleep};
 use super::answer::{self, Answer, AnswerBody, Refusal};
 use super::reply::{self, Stream};
 use super::{Gate, routes};
+use crate::watch::events::Early;
+
+/// How a caller is spoken to before anybody has answered.
+pub struct Voice {
+    /// What the caller speaks.
+    pub client: &'static dyn ClientHalf,
+    /// What of the request comes back in its answer.
+    pub echo: Arc<Echo>,
+    /// The id of the request.
+    pub id: String,
+    /// Remembers what has gone out.
+    pub early: Arc<Early>,
+}
 
 type Work = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
@@ -25,7 +38,7 @@ type Work = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 pub async fn within(
     gate: Arc<Gate>,
     limit: Duration,
-    (client, echo): (&'static dyn ClientHalf, Arc<Echo>),
+    voice: Voice,
     work: impl Future<Output = Result<Answer, Refusal>> + Send + 'static,
 ) -> Result<Answer, Refusal> {
     let mut work: Work = Box::pin(work);
@@ -34,7 +47,8 @@ pub async fn within(
         Err(_) => {
             let sign = Box::pin(tokio::time::sleep(Duration::ZERO));
             let interval = limit.min(reply::KEEP_ALIVE);
-            let held = Held { gate, client, echo, stage: Stage::Waiting(work), sign, interval };
+            voice.early.sends();
+            let held = Held { gate, voice, stage: Stage::Waiting(work), sign, interval };
             Ok(answer::stream(AnswerBody::Held(Box::new(held))))
         }
     }
@@ -43,8 +57,7 @@ pub async fn within(
 /// A stream for a caller who waits while somebody is found who answers.
 pub struct Held {
     gate: Arc<Gate>,
-    client: &'static dyn ClientHalf,
-    echo: Arc<Echo>,
+    voice: Voice,
     stage: Stage,
     /// Runs until the next sign of life.
     sign: Pin<Box<Sleep>>,
@@ -77,19 +90,21 @@ impl Held {
             Poll::Ready(Some(Err(refusal))) => self.fail(&refusal),
             Poll::Ready(None) => self.fail(&routes::defect()),
             Poll::Pending if self.gate.is_closing() => {
+                self.voice.early.stops();
                 let words = "the router stops and nobody has answered yet; ask again";
                 self.fail(&Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words).code("router_stopped"))
             }
             Poll::Pending => {
                 ready!(self.sign.as_mut().poll(context));
                 self.sign.as_mut().reset(Instant::now() + self.interval);
-                Poll::Ready(Some(self.client.early_sign(&self.echo)))
+                Poll::Ready(Some(self.voice.client.early_sign(&self.voice.echo)))
             }
         }
     }
 
     fn fail(&mut self, refusal: &Refusal) -> Poll<Option<Bytes>> {
         self.stage = Stage::Ended;
-        Poll::Ready(Some(self.client.early_error(&refusal.words(), &self.echo)))
+        let Voice { client, echo, id, .. } = &self.voice;
+        Poll::Ready(Some(client.early_error(&refusal.words(id), echo)))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_core::catalog::Dialect;
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::Member;
 use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Ticket, Tried, Verdict};
@@ -15,15 +16,18 @@ use hr_wire::hub::{Fingerprint, Loss};
 use hr_wire::lane::Translation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::answer::{self, Answer, AnswerBody, Refusal};
 use super::attempt::Started;
 use super::caller::CallerId;
 use super::converse::Visit;
+use super::endpoint::Endpoint;
 use super::question::{Letter, Question};
 use super::receipt::{Receipt, Sequel};
 use super::reply::Stream;
-use super::{Gate, Live, losses, verdict};
+use super::{Gate, Live, losses, memory, verdict};
 use crate::watch::events::{Ended, RequestLine};
 
 /// The provider that answered.
@@ -34,6 +38,9 @@ const MODEL: HeaderName = HeaderName::from_static("x-hermes-model");
 const LOSS: HeaderName = HeaderName::from_static("x-hermes-loss");
 /// How many calls were made for the answer.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
+
+/// The name that a coding agent gives itself.
+const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
 
 /// Calls that one request may spend on candidates that are known to be failing, or that have failed it. Large
 /// enough that where six calls of ten fail, hardly one request of ten thousand runs out of it.
@@ -71,6 +78,8 @@ pub struct Journey<'a> {
     undecodable: Option<Refusal>,
     /// Who issued the opaque things in the conversation, as far as that is known.
     issued: Vec<(Fingerprint, Option<Arc<KeyId>>)>,
+    /// Whether it comes from a coding agent that takes a limit for final, whatever its headers say.
+    is_agent: bool,
     /// The live one, but that a pinned model nobody listed is in it.
     roster: &'a Roster,
     deadline: Millis,
@@ -97,6 +106,7 @@ impl<'a> Journey<'a> {
             decoded: None,
             undecodable: None,
             issued: Vec::new(),
+            is_agent: visit.endpoint == Endpoint::Responses && visit.headers.contains_key(ORIGINATOR),
             roster,
             deadline,
             tried: Tried::default(),
@@ -105,7 +115,7 @@ impl<'a> Journey<'a> {
             repeats: 0,
             rests: 0,
             model: None,
-            line: RequestLine::new(visit.id.clone(), visit.endpoint.name()),
+            line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early)),
         }
     }
 
@@ -186,21 +196,9 @@ impl<'a> Journey<'a> {
         self.question.letter(self.roster, candidate, decoded, &self.foreign_to(candidate))
     }
 
-    /// The opaque things that somebody else issued; also those of an unknown issuer, where several could be it.
+    /// The opaque things that a candidate must not get.
     fn foreign_to(&self, candidate: Candidate) -> Vec<Fingerprint> {
-        if self.issued.is_empty() {
-            return Vec::new();
-        }
-        let member = self.roster.member(candidate);
-        let dialect = member.provider.dialect;
-        let likes = |other: &&Member| other.provider.dialect == dialect && other.off.is_none();
-        let keys: usize = self.roster.pool.members.iter().filter(likes).map(|member| member.keys.len()).sum();
-        let key = &member.keys[candidate.key].id;
-        let is_foreign = |issuer: &Option<Arc<KeyId>>| match issuer {
-            Some(issuer) => **issuer != *key,
-            None => keys > 1,
-        };
-        self.issued.iter().filter(|(_, issuer)| is_foreign(issuer)).map(|(thing, _)| *thing).collect()
+        memory::foreign_to(candidate, self.roster, &self.issued)
     }
 
     /// Passes a candidate over for what it would not get. Nothing was sent to it.
@@ -322,7 +320,11 @@ impl<'a> Journey<'a> {
         let text = String::from_utf8_lossy(&body);
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         // Servers of one dialect word that a conversation is too long in many ways; clients know one.
-        if native && is_json && failure.kind != FailureKind::TooLarge {
+        let as_it_is = native && failure.kind != FailureKind::TooLarge;
+        if let Some(dialect) = self.question.client().native()
+            && as_it_is
+            && is_error_of(dialect, &body)
+        {
             return Refusal::new(status, "").as_written(self.live.redact_json(&text));
         }
         let words = if is_json && !failure.message.is_empty() {
@@ -374,6 +376,9 @@ impl<'a> Journey<'a> {
                 losses::refusal(&self.lost)
             }
             (Verdict::NoProviders, _, Some(why)) => verdict::no_providers(&why),
+            (Verdict::RateLimited { retry_at }, ..) if self.is_agent => {
+                verdict::limited_for_an_agent(retry_at, self.gate.clock.now())
+            }
             (told, ..) => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
         self.line.provider = None;
@@ -393,6 +398,30 @@ impl<'a> Journey<'a> {
         }
         !self.lost.is_empty()
     }
+}
+
+/// Whether clients of a dialect read a body as its error. Servers of one dialect have many shapes for theirs.
+fn is_error_of(dialect: Dialect, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Outer {
+        #[serde(rename = "type")]
+        kind: Option<Value>,
+        error: Inner,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        #[serde(rename = "type")]
+        kind: Option<Value>,
+        message: Value,
+    }
+    let Ok(Outer { kind, error }) = serde_json::from_slice(body) else { return false };
+    let is_whole = match dialect {
+        Dialect::Anthropic => {
+            kind.is_some_and(|kind| kind == "error") && error.kind.is_some_and(|kind| kind.is_string())
+        }
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => true,
+    };
+    is_whole && error.message.is_string()
 }
 
 /// Whether hardly anybody else is left than the first choice.

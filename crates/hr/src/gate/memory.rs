@@ -8,9 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hr_core::pool::Member;
+use hr_core::route::{Candidate, Roster};
 use hr_core::secret::KeyId;
 use hr_core::time::Millis;
-use hr_wire::hub::{Fingerprint, Message, Part, Request, Role};
+use hr_wire::hub::{Fingerprint, Message, Part, Request, Role, ToolCall};
 use hr_wire::lane::Keepsake;
 use parking_lot::Mutex;
 
@@ -89,6 +91,28 @@ impl Memory {
     }
 }
 
+/// The opaque things that somebody else issued than this candidate; also those of an unknown issuer, where several
+/// could be it.
+#[must_use]
+pub fn foreign_to(
+    candidate: Candidate,
+    roster: &Roster,
+    issued: &[(Fingerprint, Option<Arc<KeyId>>)],
+) -> Vec<Fingerprint> {
+    if issued.is_empty() {
+        return Vec::new();
+    }
+    let member = roster.member(candidate);
+    let likes = |other: &&Member| other.provider.dialect == member.provider.dialect && other.off.is_none();
+    let keys: usize = roster.pool.members.iter().filter(likes).map(|member| member.keys.len()).sum();
+    let key = &member.keys[candidate.key].id;
+    let is_foreign = |issuer: &Option<Arc<KeyId>>| match issuer {
+        Some(issuer) => **issuer != *key,
+        None => keys > 1,
+    };
+    issued.iter().filter(|(_, issuer)| is_foreign(issuer)).map(|(thing, _)| *thing).collect()
+}
+
 impl Default for Memory {
     fn default() -> Self {
         Self::new()
@@ -125,15 +149,16 @@ fn weight(keepsake: &Keepsake) -> usize {
         |opaque: &Option<hr_wire::hub::Opaque>| opaque.as_ref().map_or(0, |opaque| opaque.data.len());
     let thoughts: usize =
         keepsake.reasoning.iter().map(|thought| thought.text.len() + opaque(&thought.opaque)).sum();
-    let calls: usize =
-        keepsake.calls.iter().map(|call| call.name.len() + call.arguments.len() + opaque(&call.opaque)).sum();
+    // Its id is also what a call is found by.
+    let text = |call: &ToolCall| 3 * call.id.len() + call.name.len() + call.arguments.len();
+    let calls: usize = keepsake.calls.iter().map(|call| text(call) + opaque(&call.opaque)).sum();
     ENTRY_BYTES + thoughts + calls
 }
 
 #[cfg(test)]
 mod tests {
     use hr_core::secret::Secret;
-    use hr_wire::hub::{Extras, Reasoning, ToolCall};
+    use hr_wire::hub::{Extras, Reasoning};
 
     use super::super::caller::Callers;
     use super::*;

@@ -2,7 +2,7 @@
 //!
 //! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
 //! [`lifecycle`] runs it as a process, [`paths`] is every URL and [`routes`] what stands before them, [`caller`] who
-//! may come in, [`intake`] the body, [`question`] what it asks, [`journey`] what it has tried, [`attempt`] one call to
+//! may come in, [`intake`] the body, [`question`] what it asks ([`crossed`] in two dialects at once), [`journey`] what it has tried, [`attempt`] one call to
 //! one candidate, [`lane`] how its answer is read, [`receipt`] its settling, [`reply`] what is past the commit point,
 //! [`held`] what waits for it, [`verdict`] the words when nobody served, [`answer`] every answer of our own;
 //! [`memory`] and [`replies`] are what outlives a request, [`status`], [`models`] and [`count`] the small endpoints.
@@ -14,6 +14,7 @@ pub mod caller;
 pub mod clock;
 pub mod converse;
 pub mod count;
+pub mod crossed;
 pub mod endpoint;
 pub mod held;
 pub mod inflate;

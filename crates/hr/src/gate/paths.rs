@@ -72,6 +72,7 @@ pub fn page(path: &str) -> Option<Page<'_>> {
             Page::Model(path.trim_start_matches("models").trim_matches('/'))
         }
         (Some("chat"), Some("completions"), None) => Page::Ask(Endpoint::Chat),
+        (Some("completions"), None, _) => Page::Ask(Endpoint::Completions),
         (Some("messages"), None, _) => Page::Ask(Endpoint::Messages),
         (Some("messages"), Some("count_tokens"), None) => Page::Count,
         (Some("responses"), None, _) => Page::Ask(Endpoint::Responses),
@@ -140,6 +141,7 @@ mod tests {
             ("/v1/v1/chat/completions", Page::Ask(Endpoint::Chat)),
             ("/openai/v1/chat/completions", Page::Ask(Endpoint::Chat)),
             ("//v1//chat//completions", Page::Ask(Endpoint::Chat)),
+            ("/v1/completions", Page::Ask(Endpoint::Completions)),
             ("/anthropic/v1/messages", Page::Ask(Endpoint::Messages)),
             ("/v1/anthropic/v1/messages", Page::Ask(Endpoint::Messages)),
             ("/messages", Page::Ask(Endpoint::Messages)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hr_core::pool::{Member, Pool, PoolModel};
 use hr_core::route::{self, Ask, Candidate, Profile, Roster, Target, Work};
-use hr_wire::dialect::{Decoded, Echo, Encoded, Outgoing, Prepared, upstream_half};
+use hr_wire::dialect::{ClientHalf, Decoded, Echo, Encoded, Outgoing, Prepared, upstream_half};
 use hr_wire::envelope::Envelope;
 use hr_wire::facts::ChatFacts;
 use hr_wire::hub::{Fingerprint, Loss};
@@ -14,6 +14,7 @@ use http::HeaderMap;
 
 use super::Live;
 use super::answer::Refusal;
+use super::crossed::Crossed;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
 use super::models;
@@ -61,6 +62,15 @@ impl Question {
     /// # Errors
     /// A refusal that points at what is wrong.
     pub fn read(body: Bytes, endpoint: Endpoint, circumstances: Circumstances) -> Result<Self, Refusal> {
+        match Self::read_as(body.clone(), endpoint, circumstances) {
+            Err(_) if endpoint == Endpoint::Chat && Crossed::is_meant(&body) => {
+                Self::read_as(body, Endpoint::Crossed, circumstances)
+            }
+            read => read,
+        }
+    }
+
+    fn read_as(body: Bytes, endpoint: Endpoint, circumstances: Circumstances) -> Result<Self, Refusal> {
         let Circumstances { nonce, now } = circumstances;
         let (envelope, facts, echo) = match endpoint.work() {
             Work::Chat => {
@@ -123,6 +133,11 @@ impl Question {
                 ..Ask::default()
             }),
         }
+    }
+
+    /// What the caller speaks.
+    pub fn client(&self) -> &'static dyn ClientHalf {
+        self.endpoint.client()
     }
 
     /// Whether the caller asked for the usage in a stream.

@@ -83,10 +83,10 @@ impl Replies {
             reply.get("output").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
         for item in listed {
             let Ok(Item { id: Some(id), .. }) = serde_json::from_str(item.get()) else { continue };
-            let weight = ENTRY_BYTES + item.get().len();
+            let weight = ENTRY_BYTES + 2 * id.len() + item.get().len();
             self.items.lock().put(now, (caller, id.into_owned()), item.get().into(), weight);
         }
-        let weight = ENTRY_BYTES + before.len() + body.len();
+        let weight = ENTRY_BYTES + 2 * id.len() + before.len() + body.len();
         let kept = Arc::new(Kept { before, body });
         self.whole.lock().put(now, (caller, id), kept, weight);
     }

@@ -26,6 +26,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// without which the connection could not be used again.
 const AFTER_DONE: Duration = Duration::from_millis(250);
 
+/// How long a provider is waited for that has said why the answer ended: for its usage and its end mark, which
+/// some never send.
+const AFTER_FINISH: Duration = Duration::from_secs(3);
+
 /// A stream on its way to the caller.
 pub struct Stream {
     ready: VecDeque<Bytes>,
@@ -124,7 +128,11 @@ impl Stream {
             Some(until) => until,
             None => {
                 let now = Instant::now();
-                let patience = if self.watch.is_done() { pause.idle.min(AFTER_DONE) } else { pause.idle };
+                let patience = match (self.watch.is_done(), finished) {
+                    (true, _) => pause.idle.min(AFTER_DONE),
+                    (false, true) => pause.idle.min(AFTER_FINISH),
+                    (false, false) => pause.idle,
+                };
                 if std::mem::take(&mut pause.heard) {
                     pause.sign = now + pause.interval;
                 }
@@ -204,7 +212,8 @@ impl Stream {
         self.rest = None;
         // What was good before the cut still goes out.
         self.ready.extend(self.out.drain(..));
-        self.ready.push_back(self.watch.fail(refusal));
+        let refusal = Refusal { id: Some(&self.line.id), ..*refusal };
+        self.ready.push_back(self.watch.fail(&refusal));
     }
 
     fn ended_well(&mut self) {

@@ -33,8 +33,8 @@ pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
     let client = paths::speaks(request.uri().path(), request.headers());
     let mut answer = match unless_it_panics(dispatch(&gate, &id, request)).await {
         Some(Ok(answer)) => answer,
-        Some(Err(refusal)) => refusal.answer(client),
-        None => defect().answer(client),
+        Some(Err(refusal)) => refusal.answer(client, &id),
+        None => defect().answer(client, &id),
     };
     gate.metrics.answered(answer.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -104,7 +104,8 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Ask(endpoint) => {
             let caller = caller?;
             let (gate, id) = (Arc::clone(gate), id.to_owned());
-            converse(Visit { gate, live, id, caller, endpoint, headers: head.headers }, body).await
+            let early = Arc::default();
+            converse(Visit { gate, live, id, caller, endpoint, headers: head.headers, early }, body).await
         }
     }
 }

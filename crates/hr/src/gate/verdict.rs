@@ -1,11 +1,16 @@
 //! The words for a request that nobody served. Why is the core's verdict; here it becomes an answer.
 
+use std::time::Duration;
+
 use hr_core::pool::{Member, Pool};
 use hr_core::route::{Target, Verdict};
 use hr_core::time::Millis;
 use http::StatusCode;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, WORTH_A_RETRY};
+
+/// What a coding agent takes for a limit of its user's plan, and tells the user so.
+const USAGE_LIMIT: &str = "usage_limit_reached";
 
 /// The words for each way in which nobody could serve a request.
 #[must_use]
@@ -45,6 +50,28 @@ pub fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
             format!("no model in the pool supports what the request needs: {feature}"),
         )
         .code("unsupported_by_pool"),
+    }
+}
+
+/// That every quota is used up for now, for a coding agent which gives up at a 429. It comes back after a 503, so it
+/// gets one where the wait is short; else what it shows its user as a limit, with the time of the end.
+#[must_use]
+pub fn limited_for_an_agent(retry_at: Option<Millis>, now: Millis) -> Refusal {
+    let wait = retry_at.map(|at| now.until(at));
+    let words = "All providers exhausted: every quota that could serve this request is used up for now";
+    match (retry_at, wait) {
+        (Some(at), Some(wait)) if wait > WORTH_A_RETRY => Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            format!("{words}; the first comes back at {}", at.to_rfc3339()),
+        )
+        .kind(USAGE_LIMIT)
+        .code(USAGE_LIMIT)
+        .retry_after(Some(wait)),
+        (_, wait) => {
+            let seconds = wait.unwrap_or(Duration::ZERO).as_millis().div_ceil(1000).max(1);
+            let words = format!("{words}; try again in {seconds} seconds");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words).code("rate_limit_exceeded").retry_after(wait)
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every log line of the request path, in one place.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use hr_core::catalog::Provider;
@@ -62,17 +64,51 @@ pub fn effect(effect: &Effect, listed: impl Fn(&str) -> bool) {
 /// Stands in the log as the status of an answer that nobody waited for.
 const CALLER_LEFT: u16 = 499;
 
+/// The status of a stream that begins before anybody has answered.
+const SENT_EARLY: u16 = 200;
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// With an answer, or with a refusal that says so by its status.
     Well,
+    /// With a refusal inside a stream whose status had gone out already.
+    Refused,
     /// In the middle of the stream.
     Cut(FailureKind),
     /// The router stopped before the end.
     Stopped,
     /// The caller left before the end.
     CallerLeft,
+}
+
+/// What has gone out for a request before anybody had answered it.
+#[derive(Debug, Default)]
+pub struct Early {
+    sent: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Early {
+    /// Notes that the status has gone out.
+    pub fn sends(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the router stopped and told the caller so.
+    pub fn stops(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The status that the caller has seen, and how it ended with that.
+    fn seen(&self, status: u16, ended: Ended) -> (u16, Ended) {
+        match ended {
+            _ if !self.sent.load(Ordering::Relaxed) => (status, ended),
+            Ended::CallerLeft if self.stopped.load(Ordering::Relaxed) => (SENT_EARLY, Ended::Stopped),
+            Ended::Well if status != SENT_EARLY => (SENT_EARLY, Ended::Refused),
+            _ => (SENT_EARLY, ended),
+        }
+    }
 }
 
 /// One line for one request, written at its end.
@@ -89,6 +125,7 @@ pub struct RequestLine {
     pub model: Option<String>,
     /// Calls made for it.
     pub attempts: u32,
+    early: Arc<Early>,
     began: Instant,
     lost: Option<String>,
     withheld: u64,
@@ -98,7 +135,7 @@ pub struct RequestLine {
 impl RequestLine {
     /// A line for a request that begins now.
     #[must_use]
-    pub fn new(id: String, endpoint: &'static str) -> Self {
+    pub fn new(id: String, endpoint: &'static str, early: Arc<Early>) -> Self {
         Self {
             id,
             endpoint,
@@ -106,6 +143,7 @@ impl RequestLine {
             dialect: None,
             model: None,
             attempts: 0,
+            early,
             began: Instant::now(),
             lost: None,
             withheld: 0,
@@ -128,8 +166,10 @@ impl RequestLine {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        let (status, ended) = self.early.seen(status, ended);
         let how = match ended {
             Ended::Well => "well",
+            Ended::Refused => "refused",
             Ended::Cut(kind) => kind.code(),
             Ended::Stopped => "stopped",
             Ended::CallerLeft => "caller_left",
@@ -154,5 +194,23 @@ impl RequestLine {
 impl Drop for RequestLine {
     fn drop(&mut self) {
         self.end(CALLER_LEFT, Ended::CallerLeft);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_gone_out_is_what_the_line_says() {
+        let early = Early::default();
+        assert_eq!(early.seen(503, Ended::Well), (503, Ended::Well));
+        assert_eq!(early.seen(CALLER_LEFT, Ended::CallerLeft), (499, Ended::CallerLeft));
+        early.sends();
+        assert_eq!(early.seen(503, Ended::Well), (200, Ended::Refused));
+        assert_eq!(early.seen(200, Ended::Well), (200, Ended::Well));
+        assert_eq!(early.seen(CALLER_LEFT, Ended::CallerLeft), (200, Ended::CallerLeft));
+        early.stops();
+        assert_eq!(early.seen(CALLER_LEFT, Ended::CallerLeft), (200, Ended::Stopped));
     }
 }

@@ -93,7 +93,7 @@ async fn lingering(bytes: &'static str) -> std::net::SocketAddr {
 async fn a_provider_that_says_all_and_stays_on_the_line_has_said_all() {
     let said = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"all\"}}]}\n\n\
                 data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    for (done, idle) in [("data: [DONE]\n\n", "30"), ("", "0.3")] {
+    for (done, idle) in [("data: [DONE]\n\n", "30"), ("", "0.3"), ("", "60")] {
         let bytes: &'static str = format!("{said}{done}").leak();
         let address = lingering(bytes).await;
         let guest = Guest::at("alpha", format!("http://{address}/v1"));

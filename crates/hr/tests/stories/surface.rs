@@ -1,10 +1,12 @@
 //! The endpoints as clients find them: lists of models, wrong base addresses, errors, counts of tokens.
 
-use hr_testkit::{Answer, Dialect, Fake, Match, Refusal, Script};
+use std::time::Duration;
+
+use hr_testkit::{Answer, Behaviour, Dialect, Fake, Hint, Match, Refusal, Script};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, Got, question};
-use crate::dialects::{CLIENTS, Client, speaking};
+use crate::dialects::{CLIENTS, Client, UPSTREAMS, speaking};
 use crate::house::{Guest, House, KEY};
 
 async fn house() -> (Fake, House) {
@@ -115,6 +117,144 @@ async fn a_base_address_that_is_written_wrong_reaches_the_right_place() {
         let got = caller.send(caller.request("HEAD", path, "")).await;
         assert_eq!((got.status.as_u16(), got.body.len()), (200, 0), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_prompt_gets_its_continuation_from_any_dialect() {
+    for upstream in UPSTREAMS {
+        let fake =
+            Fake::speaking(upstream, Script::new().otherwise(Answer::text("there was"))).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        let mut body = json!({ "model": "hermes-router", "prompt": "Once upon a time", "max_tokens": 20 });
+        let got = house.caller().post("/v1/completions", &body).await;
+        assert_eq!(got.status, 200, "{upstream:?}: {}", got.text());
+        assert_eq!(got.json()["object"], "text_completion", "{upstream:?}");
+        assert_eq!(got.json()["choices"][0]["text"], "there was", "{upstream:?}");
+        body["stream"] = json!(true);
+        let got = house.caller().post("/completions", &body).await;
+        let text = |event: &Value| event["choices"][0]["text"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(got.events().iter().map(text).collect::<String>(), "there was", "{upstream:?}");
+        assert!(got.done(), "{upstream:?}: {}", got.text());
+        assert!(fake.calls()[0].json().to_string().contains("Once upon a time"), "{upstream:?}");
+        assert!(fake.violations().is_empty(), "{upstream:?}: {:?}", fake.violations());
+    }
+    let (_fake, house) = house().await;
+    let got = house.caller().post("/v1/completions", &json!({ "model": "x" })).await;
+    assert_eq!((got.status.as_u16(), got.json()["error"]["param"].as_str()), (400, Some("prompt")));
+}
+
+#[tokio::test]
+async fn an_editor_that_asks_as_in_responses_is_answered_as_in_chat() {
+    for upstream in UPSTREAMS {
+        let script = Script::new().otherwise(Answer::tool("look", "{}"));
+        let fake = Fake::speaking(upstream, script).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        for (stream, messages) in [(false, None), (true, Some(json!([])))] {
+            let name = format!("{upstream:?}, stream {stream}");
+            let mut body = json!({ "model": "hermes-router", "stream": stream, "instructions": "be brief",
+                "input": [{ "role": "user", "content": [{ "type": "input_text", "text": "look at it" }] }],
+                "tools": [{ "type": "function", "name": "look",
+                    "parameters": { "type": "object", "properties": {} } }] });
+            if let Some(messages) = messages {
+                body["messages"] = messages;
+            }
+            let got = house.caller().post("/v1/chat/completions", &body).await;
+            assert_eq!(got.status, 200, "{name}: {}", got.text());
+            if stream {
+                let calls = |event: &Value| event["choices"][0]["delta"]["tool_calls"][0].clone();
+                let named = got.events().iter().any(|event| calls(event)["function"]["name"] == "look");
+                assert!(named && got.done(), "{name}: {}", got.text());
+            } else {
+                let call = &got.json()["choices"][0]["message"]["tool_calls"][0];
+                assert_eq!(call["function"]["name"], "look", "{name}");
+            }
+        }
+        assert!(fake.violations().is_empty(), "{upstream:?}: {:?}", fake.violations());
+    }
+    // What is wrong with it is said of what was meant.
+    let (_fake, house) = house().await;
+    let wrong = json!({ "model": "x", "input": "hi", "temperature": "hot" });
+    let got = house.caller().post("/v1/chat/completions", &wrong).await;
+    assert_eq!((got.status.as_u16(), got.json()["error"]["param"].as_str()), (400, Some("temperature")));
+    let neither = house.caller().post("/v1/chat/completions", &json!({ "model": "x" })).await;
+    assert_eq!(neither.json()["error"]["param"], "messages");
+}
+
+#[tokio::test]
+async fn the_id_in_an_error_is_the_id_in_its_head() {
+    let (_fake, house) = house().await;
+    let got = house.caller().post("/v1/messages", &json!({ "model": "x" })).await;
+    assert_eq!(got.status, 400);
+    assert_eq!(got.json()["request_id"], got.header("request-id"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn an_error_in_another_shape_gets_the_shape_of_the_dialect() {
+    for (client, upstream) in [
+        (Client::Chat, Dialect::Chat),
+        (Client::Messages, Dialect::Anthropic),
+        (Client::Responses, Dialect::Responses),
+    ] {
+        for body in
+            [r#"{"detail":"the field `x` is odd"}"#, r#"{"message":"the field `x` is odd","code":400}"#]
+        {
+            let script = Script::new().otherwise(Behaviour::raw(400, body));
+            let fake = Fake::speaking(upstream, script).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "").await;
+            let got = house.caller().post(client.path(), &client.question("hello", false)).await;
+            assert_eq!(got.status, 400, "{client:?}: {}", got.text());
+            assert!(client.is_error(&got.json()), "{client:?}: {}", got.text());
+            assert!(got.text().contains("is odd"), "{client:?}: {}", got.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_coding_agent_that_gives_up_at_a_429_is_told_what_makes_it_come_back() {
+    for (wait, status, code) in [(30, 503, "rate_limit_exceeded"), (3000, 429, "usage_limit_reached")] {
+        let limited = Behaviour::rate_limited(Hint::RetryAfterSeconds, Duration::from_secs(wait));
+        let fake = Fake::start(Script::new().otherwise(limited)).await.unwrap();
+        let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+        let caller = house.caller();
+        let body = Client::Responses.question("hello", true).to_string();
+        let mut request = caller.request("POST", "/v1/responses", body.clone());
+        request.headers_mut().insert("originator", "codex_exec".parse().unwrap());
+        let got = caller.send(request).await;
+        assert_eq!((got.status.as_u16(), got.json()["error"]["code"].as_str()), (status, Some(code)));
+        assert!(got.header("retry-after").parse::<u64>().unwrap() <= wait, "{}", got.text());
+        // Everybody else knows what a 429 is.
+        let got = caller.send(caller.request("POST", "/v1/responses", body)).await;
+        assert_eq!(got.status, 429, "{}", got.text());
+    }
+}
+
+#[tokio::test]
+async fn what_one_account_sealed_is_not_shown_to_another_that_counts() {
+    let first =
+        Fake::speaking(Dialect::Anthropic, Script::new().otherwise(Answer::text("hi").reasoning("hm")));
+    let first = first.await.unwrap();
+    let second = Fake::speaking(Dialect::Anthropic, Script::new()).await.unwrap();
+    let guest = |id, fake| speaking(id, fake).model("claude", "reasoning = true\nmax_output = 64000");
+    let house = House::open(&[guest("alpha", &first)], "").await;
+    let mut body = Client::Messages.question("hello", false);
+    body["max_tokens"] = json!(4000);
+    body["thinking"] = json!({ "type": "enabled", "budget_tokens": 2000 });
+    let reply = house.caller().post("/v1/messages", &body).await.json();
+    let seal = reply["content"][0]["signature"].as_str().unwrap().to_owned();
+    for key in ["max_tokens", "stream"] {
+        body.as_object_mut().unwrap().remove(key);
+    }
+    let messages = body["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": reply["content"] }));
+    messages.push(json!({ "role": "user", "content": "go on" }));
+    house.change(&[guest("alpha", &first), guest("bravo", &second)], "");
+    let path = "/v1/messages/count_tokens";
+    assert_eq!(house.caller().post(path, &body).await.status, 200);
+    assert!(first.calls().last().unwrap().json().to_string().contains(&seal), "its own account may see it");
+    house.change(&[guest("bravo", &second)], "");
+    assert_eq!(house.caller().post(path, &body).await.status, 200);
+    assert_eq!(second.calls().len(), 1);
+    assert!(!second.calls()[0].json().to_string().contains(&seal));
 }
 
 #[tokio::test]

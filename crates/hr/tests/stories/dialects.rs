@@ -167,30 +167,49 @@ async fn whatever_one_dialect_does_another_answers() {
             (Dialect::Anthropic, Dialect::Codex),
             (Dialect::Responses, Dialect::Chat),
         ] {
+            let foreign = match bad_dialect {
+                Dialect::Chat => {
+                    r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"x"}]}"#
+                }
+                _ => r#"{"choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]}"#,
+            };
+            let half = |ending| Behaviour::from(Answer::text("never seen").ending(ending));
             for (fault, behaviour) in [
                 ("500", Behaviour::from(Refusal::server_error())),
                 ("limit", Behaviour::rate_limited(Hint::RetryAfterSeconds, Duration::from_secs(60))),
-                ("empty", Behaviour::from(Answer::empty())),
+                ("bad key", Refusal::bad_key().into()),
+                ("forbidden", Refusal::forbidden().into()),
+                ("empty", Answer::empty().into()),
+                ("empty body", Behaviour::empty_body()),
                 ("malformed", Behaviour::malformed_json()),
+                ("page", Behaviour::html(200)),
                 ("error inside", Behaviour::error_inside(Refusal::overloaded())),
+                ("words of another dialect", Behaviour::raw(200, foreign)),
+                ("cut", half(Ending::CutAt(20))),
+                ("ended", half(Ending::NoFinish(0))),
+                ("error first", half(Ending::Error(0, Box::new(Refusal::server_error())))),
             ] {
-                let name = format!("{client:?}: {fault} of {bad_dialect:?}, then {good_dialect:?}");
-                let bad = Fake::speaking(bad_dialect, Script::new().otherwise(behaviour)).await.unwrap();
-                let good = Script::new().otherwise(Answer::text("saved"));
-                let good = Fake::speaking(good_dialect, good).await.unwrap();
-                let guests = [
-                    speaking("bad", &bad).model("bad-model", "rating = 5"),
-                    speaking("good", &good).model("good-model", "rating = 1"),
-                ];
-                let house = House::open(&guests, "").await;
-                // The bad one is preferred by name.
-                let mut body = client.question("what is 2 + 2?", true);
-                body["model"] = json!("bad-model");
-                let got = house.caller().post(client.path(), &body).await;
-                assert_eq!(got.status, 200, "{name}: {}", got.text());
-                assert_eq!(client.streamed(&got.events()), "saved", "{name}: {}", got.text());
-                assert_eq!(got.header("x-provider"), "good", "{name}");
-                assert_eq!(got.header("x-hermes-attempts"), "2", "{name}");
+                for stream in [false, true] {
+                    let name = format!("{client:?}, stream {stream}: {fault} of {bad_dialect:?}");
+                    let bad = Script::new().otherwise(behaviour.clone());
+                    let bad = Fake::speaking(bad_dialect, bad).await.unwrap();
+                    let good = Script::new().otherwise(Answer::text("saved"));
+                    let good = Fake::speaking(good_dialect, good).await.unwrap();
+                    let guests = [
+                        speaking("bad", &bad).model("bad-model", "rating = 5"),
+                        speaking("good", &good).model("good-model", "rating = 1"),
+                    ];
+                    let house = House::open(&guests, "").await;
+                    // The bad one is preferred by name.
+                    let mut body = client.question("what is 2 + 2?", stream);
+                    body["model"] = json!("bad-model");
+                    let got = house.caller().post(client.path(), &body).await;
+                    assert_eq!(got.status, 200, "{name}: {}", got.text());
+                    let said = if stream { client.streamed(&got.events()) } else { client.text(&got.json()) };
+                    assert_eq!(said, "saved", "{name}: {}", got.text());
+                    assert_eq!(got.header("x-provider"), "good", "{name}");
+                    assert_eq!(got.header("x-hermes-attempts"), "2", "{name}");
+                }
             }
         }
     }

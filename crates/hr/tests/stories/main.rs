@@ -7,6 +7,7 @@ mod house;
 mod chance;
 mod dialects;
 mod failover;
+mod faults;
 mod hold;
 mod limits;
 mod odd;

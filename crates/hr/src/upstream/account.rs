@@ -44,8 +44,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that is believed when the answer states one.
 const LONGEST_STATED_WAIT: Duration = Duration::from_secs(60 * 60);
-/// How long the end of the program waits for renewals.
-const LAST_WAIT: Duration = Duration::from_secs(10);
+/// How long the end of the program waits for renewals: as long as one may wait for its answer, and store it.
+const LAST_WAIT: Duration = Duration::from_secs(35);
 /// How many tokens of an account are still kept out of sight after they were replaced.
 const REPLACED_TOKENS: usize = 12;
 
@@ -274,6 +274,8 @@ impl Signer {
             return Err(signed_out(why));
         }
         if account.is_stale(now) {
+            // A token that still lasts serves well enough when its renewal takes long.
+            let patience = if account.is_over(now) { patience } else { patience.min(PATIENCE_WITH_OTHERS) };
             account = match self.renewal(None, patience).await {
                 Ok(account) => account,
                 // What is left of its time is enough for this call.

@@ -290,7 +290,7 @@ fn understand(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
         Some(Duration::from_secs(text.trim().parse().ok()?))
     };
     let trouble = |words: String| Answer::Trouble { words, retry_after: retry_after() };
-    if status == StatusCode::OK {
+    if status.is_success() {
         return match Renewal::read(body) {
             Some(renewal) => Answer::Renewal(renewal),
             None => trouble("the token endpoint answered with something else than tokens".to_owned()),
@@ -354,7 +354,9 @@ mod tests {
         {
             assert!(matches!(said(status, body), Answer::Trouble { .. }), "{status} {body}");
         }
-        assert!(matches!(said(200, r#"{"access_token": "a"}"#), Answer::Renewal(_)));
+        for status in [200, 201] {
+            assert!(matches!(said(status, r#"{"access_token": "a"}"#), Answer::Renewal(_)), "{status}");
+        }
     }
 
     #[test]

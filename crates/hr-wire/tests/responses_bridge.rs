@@ -496,8 +496,16 @@ fn defaults_are_no_loss_and_what_is_lost_has_a_name() {
         "metadata": {}, "temperature": 1, "top_p": 1, "parallel_tool_calls": true, "service_tier": "auto",
         "reasoning": {"effort": "low", "context": "auto", "mode": "standard"}});
     assert_eq!(lost(defaults), [""; 0]);
-    let wishes = json!({"truncation": "auto", "max_tool_calls": 3, "reasoning": {"mode": "pro", "context": "all_turns"}});
-    assert_eq!(lost(wishes), ["reasoning.context", "reasoning.mode", "truncation", "max_tool_calls"]);
+    let wishes = json!({"truncation": "auto", "max_tool_calls": 3, "reasoning": {"mode": "pro", "context": "all_turns"},
+        "include": ["reasoning.encrypted_content", "web_search_call.action.sources"]});
+    let names = [
+        "reasoning.context",
+        "reasoning.mode",
+        "include.web_search_call.action.sources",
+        "truncation",
+        "max_tool_calls",
+    ];
+    assert_eq!(lost(wishes), names);
 }
 
 #[test]

@@ -163,6 +163,12 @@ fn refusals_point_at_what_is_wrong() {
             "previous_response_id",
             "mutually_exclusive_parameters",
         ),
+        (
+            json!({"tools": [{"type": "namespace", "name": "a", "tools": [{"type": "namespace", "name": "b", "tools": []}]}]}),
+            400,
+            "tools[0].tools[0].type",
+            "invalid_value",
+        ),
     ];
     for (fields, status, param, code) in cases {
         let bad = read(&body(fields.clone())).expect_err(&fields.to_string());

@@ -36,12 +36,9 @@ fn with(function: &str, body: &Value) -> (Value, Prepared) {
 fn subscribed(body: &Value, model: &str) -> (Value, Prepared) {
     let catalog = builtin();
     let provider = catalog.find("codex").unwrap();
-    let of_model = provider
-        .models
-        .iter()
-        .find(|known| known.id == model)
-        .map(|model| model.quirks.clone())
-        .unwrap_or_default();
+    let listed = provider.models.iter().find(|known| known.id == model).map(|model| &model.quirks);
+    let alike = || provider.family(model).map(|family| &family.quirks);
+    let of_model = listed.or_else(alike).cloned().unwrap_or_default();
     let outgoing = Outgoing { model_quirks: &of_model, ..Outgoing::new(model, &provider.quirks) };
     sent(body, &outgoing)
 }
@@ -172,6 +169,16 @@ fn the_lighter_form_puts_everything_into_the_input() {
         ])
     );
     assert_eq!(names(&prepared.losses), ["input[].content[].image_url"]);
+}
+
+#[test]
+fn models_that_are_not_listed_are_treated_like_their_family() {
+    let body = json!({"model": "auto", "input": "a", "instructions": "i", "reasoning": {"summary": "auto"}});
+    let (sent, prepared) = subscribed(&body, "gpt-5.6-sol");
+    assert_eq!((sent.get("instructions"), prepared.headers.len()), (None, 1), "{sent}");
+    let (sent, prepared) = subscribed(&body, "gpt-5.3-codex-spark");
+    assert_eq!((&sent["instructions"], &sent["reasoning"]), (&json!("i"), &json!({})));
+    assert_eq!(names(&prepared.losses), ["reasoning.summary"]);
 }
 
 #[test]

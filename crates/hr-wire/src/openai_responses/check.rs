@@ -41,7 +41,7 @@ pub(super) fn params(envelope: &Envelope) -> Result<Offered, BadRequest> {
     table(envelope, PARAMS)?;
     let mut offered = Offered::default();
     if let Some(tools) = present(envelope, "tools") {
-        offered.tools = self::tools(tools).map_err(|bad| bad.within("tools"))? > 0;
+        offered.tools = self::tools(tools, false).map_err(|bad| bad.within("tools"))? > 0;
         offered.bytes = tools.len();
     }
     if let Some(choice) = present(envelope, "tool_choice") {
@@ -67,20 +67,20 @@ pub(super) fn params(envelope: &Envelope) -> Result<Offered, BadRequest> {
     Ok(offered)
 }
 
-/// Checks tools and counts them.
-fn tools(value: &str) -> Result<usize, BadRequest> {
+/// Checks tools and counts them; `inside` a namespace there are no further ones.
+fn tools(value: &str, inside: bool) -> Result<usize, BadRequest> {
     let mut cursor = Cursor::new(value);
     expect(&mut cursor, Kind::Array)?;
     let mut count = 0;
     cursor.items(|cursor, index| {
         count = index + 1;
-        tool(cursor).map_err(|bad| bad.within(&format!("[{index}]")))
+        tool(cursor, inside).map_err(|bad| bad.within(&format!("[{index}]")))
     })?;
     Ok(count)
 }
 
 /// A tool. Types that are not known belong to some provider and pass.
-fn tool(cursor: &mut Cursor<'_>) -> Result<(), BadRequest> {
+fn tool(cursor: &mut Cursor<'_>, inside: bool) -> Result<(), BadRequest> {
     expect(cursor, Kind::Object)?;
     let mut kind = None;
     let mut named = false;
@@ -117,9 +117,13 @@ fn tool(cursor: &mut Cursor<'_>) -> Result<(), BadRequest> {
         None => Err(missing("type")),
         Some("") => Err(unknown_value("", &["function", "custom"]).within("type")),
         Some("function" | "custom" | "namespace") if !named => Err(missing("name")),
+        Some("namespace") if inside => {
+            Err(BadRequest::about("type", "a namespace holds tools and no other namespace")
+                .code("invalid_value"))
+        }
         Some("namespace") => {
             let members = members.ok_or_else(|| missing("tools"))?;
-            tools(members).map(drop).map_err(|bad| bad.within("tools"))
+            tools(members, true).map(drop).map_err(|bad| bad.within("tools"))
         }
         Some(_) => Ok(()),
     }

@@ -18,7 +18,10 @@ use crate::neutral::is_neutral_text;
 
 /// Fields that need no provider: the router itself keeps replies, brings back what is encrypted, and streams
 /// without padding.
-const OURS: &[&str] = &["store", "include", "previous_response_id", "stream_options", "client_metadata"];
+const OURS: &[&str] = &["store", "previous_response_id", "stream_options", "client_metadata"];
+
+/// What of `include` the router gives back by itself.
+const ENCRYPTED: &str = "reasoning.encrypted_content";
 
 /// Fields that stand for words which somebody else keeps. Without those it would be another conversation.
 const KEPT_ELSEWHERE: &[&str] = &["prompt", "conversation"];
@@ -84,6 +87,10 @@ pub fn decode(envelope: &Envelope) -> Result<Decoded, BadRequest> {
                 let meant =
                     more.iter().filter(|(_, word, usual)| word.as_ref().is_some_and(|word| word != usual));
                 losses.extend(meant.map(|(member, ..)| Loss::dropped(&format!("reasoning.{member}"))));
+            }
+            "include" => {
+                let more = read::<Vec<String>>(key, value)?.into_iter().filter(|name| name != ENCRYPTED);
+                losses.extend(more.map(|name| Loss::dropped(&format!("include.{name}"))));
             }
             "max_output_tokens" => request.max_output = read(key, value)?,
             "temperature" => request.temperature = read(key, value)?,

@@ -197,7 +197,9 @@ impl Unroll {
                     };
                     let text = part[member].clone();
                     let mut empty = part.clone();
-                    empty[member] = json!("");
+                    if let Some(fields) = empty.as_object_mut() {
+                        fields.insert(member.into(), json!(""));
+                    }
                     self.event("response.content_part.added", at(index, "part", empty));
                     self.event(&format!("{kind}.delta"), at(index, "delta", text.clone()));
                     self.event(&format!("{kind}.done"), at(index, member, text));

@@ -46,6 +46,7 @@ pub fn read_error<'h>(
     };
     let mut retry_after = hint::in_headers(headers, now);
     if !complaint.hints_are_misleading() {
+        let now = hint::clock(headers, now);
         retry_after = retry_after
             .or_else(|| complaint.body.as_ref().and_then(|body| hint::in_body(body, now)))
             .or_else(|| complaint.relayed.as_ref().and_then(|body| hint::in_body(body, now)))

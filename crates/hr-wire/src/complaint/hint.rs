@@ -30,9 +30,19 @@ const BUCKETS: &[&str] = &[
 /// the Messages dialect, which compatible endpoints send too.
 const PREFIXED_BUCKETS: &[&str] = &["requests", "tokens", "input-tokens", "output-tokens"];
 
+/// The most by which the clock of a server is believed to differ from ours.
+const MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What the clock of the server says, by which it means its instants; ours where it does not tell.
+pub(crate) fn clock<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Millis {
+    let told = header("date").and_then(http_date);
+    told.filter(|told| told.until(now).max(now.until(*told)) <= MAX_SKEW).unwrap_or(now)
+}
+
 /// The hint in the headers: milliseconds first, then seconds or a date, then the reset of a bucket that is
 /// empty.
 pub(crate) fn in_headers<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
+    let now = clock(header, now);
     let milliseconds = header("retry-after-ms").and_then(|value| value.trim().parse::<f64>().ok());
     milliseconds
         .and_then(|value| wait(value / 1000.0))
@@ -94,6 +104,7 @@ fn empty_bucket<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Op
 /// one differs by plan.
 pub(crate) fn full_window<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
     const FULL: f64 = 100.0;
+    let now = clock(header, now);
     const WINDOWS: [(&str, [&str; 2]); 2] = [
         ("x-codex-primary-used-percent", ["x-codex-primary-reset-at", "x-codex-primary-reset-after-seconds"]),
         (
@@ -271,6 +282,23 @@ mod tests {
         assert_eq!(header_hint("retry-after", "Mon, 07 Sep 2026 13:35:00 GMT"), Some(0.0));
         assert_eq!(header_hint("retry-after", "Mon, 07 Sep 2026 16:54:20 GMT"), Some(60.0));
         assert_eq!(header_hint("retry-after", "soon"), None);
+    }
+
+    #[test]
+    fn instants_are_meant_by_the_clock_of_the_server() {
+        let by = |date: &'static str| {
+            let header = move |name: &str| match name {
+                "date" => Some(date),
+                "retry-after" => Some("Mon, 07 Sep 2026 17:00:00 GMT"),
+                _ => None,
+            };
+            in_headers(&header, NOW).map(|wait| wait.as_secs())
+        };
+        assert_eq!(by("Mon, 07 Sep 2026 16:53:20 GMT"), Some(400));
+        assert_eq!(by("Mon, 07 Sep 2026 15:00:00 GMT"), Some(7200));
+        assert_eq!(by("Mon, 07 Sep 2026 18:00:00 GMT"), Some(0));
+        assert_eq!(by("Mon, 07 Sep 1970 15:00:00 GMT"), Some(400));
+        assert_eq!(by("yesterday"), Some(400));
     }
 
     #[test]

@@ -203,27 +203,9 @@ fn duration(text: &str) -> Option<Duration> {
     found.then(|| wait(seconds)).flatten()
 }
 
-/// `2026-12-01T00:00:00Z`, with or without a fraction or an offset.
+/// `2026-12-01T00:00:00Z`; without an offset it is taken for UTC.
 fn rfc3339(text: &str) -> Option<Millis> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
-    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if !separators.iter().all(|(at, byte)| text.as_bytes().get(*at) == Some(byte)) {
-        return None;
-    }
-    let seconds = instant(
-        [number(0..4)?, number(5..7)?, number(8..10)?],
-        [number(11..13)?, number(14..16)?, number(17..19)?],
-    )?;
-    let zone = text[19..].trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-    let offset = match zone.as_bytes() {
-        [sign @ (b'+' | b'-'), ..] => {
-            let hours = zone.get(1..3)?.parse::<i64>().ok()?;
-            let minutes = zone.get(4..6)?.parse::<i64>().ok()?;
-            (hours * 3600 + minutes * 60) * if *sign == b'-' { -1 } else { 1 }
-        }
-        _ => 0,
-    };
-    millis(seconds - offset)
+    Millis::from_rfc3339(text).or_else(|| Millis::from_rfc3339(&format!("{text}Z")))
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -232,34 +214,10 @@ fn http_date(text: &str) -> Option<Millis> {
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
     let (_, date) = text.split_once(", ")?;
     let mut words = date.split([' ', '-']);
-    let day = words.next()?.parse().ok()?;
-    let month = words.next()?.to_ascii_lowercase();
-    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
-    let year = words.next()?.parse().ok()?;
-    let mut clock = words.next()?.split(':').map(|part| part.parse::<i64>().ok());
-    let time = [clock.next()??, clock.next()??, clock.next()??];
-    millis(instant([year, month, day], time)?)
-}
-
-/// Seconds since the epoch of a moment in UTC.
-fn instant([year, month, day]: [i64; 3], [hour, minute, second]: [i64; 3]) -> Option<i64> {
-    let sound = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..=60).contains(&second);
-    if !sound {
-        return None;
-    }
-    // Days of the civil calendar, with years that begin in March so that the leap day comes last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
-    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-fn millis(seconds: i64) -> Option<Millis> {
-    u64::try_from(seconds).ok().map(|seconds| Millis(seconds.saturating_mul(1000)))
+    let (day, month) = (words.next()?, words.next()?.to_ascii_lowercase());
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let (year, time) = (words.next()?, words.next()?);
+    Millis::from_rfc3339(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
 }
 
 #[cfg(test)]
@@ -310,7 +268,8 @@ mod tests {
         assert_eq!(seconds("6 minutes and 5 seconds."), Some(365.0));
         assert_eq!(seconds("12 elephants"), None);
         assert_eq!(rfc3339("1970-01-02T00:00:00Z"), Some(Millis(86_400_000)));
-        assert_eq!(rfc3339("1970-01-02T01:00:00.5+01:00"), Some(Millis(86_400_000)));
+        assert_eq!(rfc3339("1970-01-02T01:00:00.5+01:00"), Some(Millis(86_400_500)));
+        assert_eq!(rfc3339("1970-01-02T00:00:00"), Some(Millis(86_400_000)));
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Millis(784_111_777_000)));
     }
 

@@ -103,9 +103,9 @@ const BALANCED: Weights = Weights {
 /// The quickest. Nothing is spent for speed that would not be spent anyway.
 const FAST: Weights = Weights { not_local: 100_000, distance: 20, latency: 300, not_fast: 600, ..BALANCED };
 
-/// The strongest.
+/// The strongest; among equals, money before what is lost on the way.
 const BEST: Weights = Weights {
-    spend: 1_000,
+    spend: 3_000,
     insufficient: 0,
     distance: 0,
     weakness: 20_000,
@@ -302,9 +302,11 @@ fn is_light(ask: &Ask) -> bool {
         && !ask.tools
 }
 
-/// Three losses are as bad as many.
+/// The number of losses from which more make no difference.
+const MANY_LOSSES: u8 = 3;
+
 fn loss_step(losses: u32) -> i32 {
-    i32::try_from(losses.min(3)).unwrap_or(3)
+    i32::from(u8::try_from(losses).unwrap_or(u8::MAX).min(MANY_LOSSES))
 }
 
 /// The bucket of a paid model's price; not knowing it is the dearest.
@@ -314,4 +316,17 @@ fn price_step(model: &PoolModel) -> i32 {
     }
     let dearest = i32::try_from(PRICE_STEPS.len()).unwrap_or(i32::MAX);
     model.price.map_or(dearest, |price| bucket(price.input + price.output, &PRICE_STEPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lost_on_the_way_is_never_worth_money_or_another_model() {
+        for weights in [BALANCED, FAST, BEST, FRUGAL] {
+            let lost = weights.loss * i32::from(MANY_LOSSES) + weights.translated + weights.not_issuer;
+            assert!(lost < weights.spend && weights.spend * 2 < weights.other_model, "{weights:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roste
 use hr_core::secret::KeyId;
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
+use hr_wire::complaint::OPAQUE_PARAM;
 use hr_wire::dialect::Decoded;
 use hr_wire::hub::{Fingerprint, Loss};
 use hr_wire::lane::Translation;
@@ -78,6 +79,8 @@ pub struct Journey<'a> {
     undecodable: Option<Refusal>,
     /// Who issued the opaque things in the conversation, as far as that is known.
     issued: Vec<(Fingerprint, Option<Arc<KeyId>>)>,
+    /// Who refused something opaque that was taken for their own, and gets nothing opaque any more.
+    bared: Vec<Candidate>,
     /// Whether it comes from a coding agent that takes a limit for final, whatever its headers say.
     is_agent: bool,
     /// The live one, but that a pinned model nobody listed is in it.
@@ -106,6 +109,7 @@ impl<'a> Journey<'a> {
             decoded: None,
             undecodable: None,
             issued: Vec::new(),
+            bared: Vec::new(),
             is_agent: visit.endpoint == Endpoint::Responses && visit.headers.contains_key(ORIGINATOR),
             roster,
             deadline,
@@ -198,6 +202,9 @@ impl<'a> Journey<'a> {
 
     /// The opaque things that a candidate must not get.
     fn foreign_to(&self, candidate: Candidate) -> Vec<Fingerprint> {
+        if self.bared.contains(&candidate) {
+            return self.issued.iter().map(|(thing, _)| *thing).collect();
+        }
         memory::foreign_to(candidate, self.roster, &self.issued)
     }
 
@@ -208,8 +215,14 @@ impl<'a> Journey<'a> {
         self.lost.extend(losses);
     }
 
-    /// Notes that a call failed.
+    /// Notes that a call failed. Who refused something opaque that was taken for its own may be asked once more,
+    /// without any.
     pub fn note(&mut self, candidate: Candidate, failure: &Failure) {
+        let refuses_opaque = failure.param.as_deref() == Some(OPAQUE_PARAM);
+        if refuses_opaque && self.foreign_to(candidate).len() < self.issued.len() {
+            self.bared.push(candidate);
+            return;
+        }
         self.tried.note(self.roster, candidate, failure);
     }
 

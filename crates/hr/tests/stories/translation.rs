@@ -1,6 +1,6 @@
 //! What a translation loses, and what must not get lost or into the wrong hands on the way.
 
-use hr_testkit::{Answer, Dialect, Fake, Match, Script};
+use hr_testkit::{Answer, Dialect, Fake, Match, Refusal, Script};
 use serde_json::{Value, json};
 
 use crate::caller::{Got, question};
@@ -162,4 +162,59 @@ async fn what_one_account_sealed_is_not_shown_to_another() {
     assert!(!sent.contains(&seal), "{sent}");
     assert!(sent.contains("tool_use") && sent.contains("tool_result"), "{sent}");
     assert!(second.violations().is_empty(), "{:?}", second.violations());
+}
+
+/// Whoever issued it is not known, as after a restart, and only one account could have: so it is tried.
+#[tokio::test]
+async fn what_an_account_cannot_read_is_left_out_and_the_same_account_asked_again() {
+    let sealed = json!({ "model": "hermes-router", "input": [
+        { "role": "user", "content": "look at the file" },
+        { "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "of-another-account" },
+        { "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": "{}" },
+        { "type": "function_call_output", "call_id": "call_1", "output": "it is empty" },
+    ]});
+    let signed = json!({ "model": "hermes-router", "max_tokens": 4000, "messages": [
+        { "role": "user", "content": "look at the file" },
+        { "role": "assistant", "content": [
+            { "type": "thinking", "thinking": "hm", "signature": "of-another-account" },
+            { "type": "tool_use", "id": "call_1", "name": "look", "input": {} } ] },
+        { "role": "user", "content": [
+            { "type": "tool_result", "tool_use_id": "call_1", "content": "it is empty" } ] },
+    ]});
+    let unread = Refusal::new(
+        400,
+        "invalid_request_error",
+        "invalid_encrypted_content",
+        "The encrypted content for item rs_1 could not be verified.",
+    );
+    let unsigned = Refusal::new(
+        400,
+        "invalid_request_error",
+        "",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+    );
+    for (dialect, path, body, refusal) in [
+        (Dialect::Responses, "/v1/responses", &sealed, unread),
+        (Dialect::Anthropic, "/v1/messages", &signed, unsigned),
+    ] {
+        let script = Script::new().once(Match::any(), [refusal.clone()]).otherwise(Answer::text("done"));
+        let fake = Fake::speaking(dialect, script).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        let got = house.caller().post(path, body).await;
+        assert_eq!((got.status.as_u16(), got.header("x-hermes-attempts")), (200, "2"), "{}", got.text());
+        let sent: Vec<String> = fake.calls().iter().map(|call| call.json().to_string()).collect();
+        assert!(sent[0].contains("of-another-account"), "{}", sent[0]);
+        assert!(!sent[1].contains("of-another-account") && sent[1].contains("call_1"), "{}", sent[1]);
+        assert!(
+            got.header("x-hermes-loss").contains("reasoning"),
+            "{dialect:?}: {}",
+            got.header("x-hermes-loss")
+        );
+        // Who refuses what it got without any refuses for good.
+        let script = Script::new().otherwise(refusal);
+        let fake = Fake::speaking(dialect, script).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        let got = house.caller().post(path, body).await;
+        assert_eq!((got.status.as_u16(), fake.calls().len()), (400, 2), "{}", got.text());
+    }
 }

@@ -119,12 +119,16 @@ fn servers_that_are_not_ready_say_why() {
     });
     let locked = server(|_, _| (401, r#"{"error":"Unauthorized"}"#.to_owned()));
     let page = server(|_, _| (200, "<html>hello</html>".to_owned()));
-    let scene = looking_at(&[loading, empty, locked, page]);
+    let closed = server(|_, _| (403, "<html>no</html>".to_owned()));
+    let starting = server(|_, _| (503, "<html>no</html>".to_owned()));
+    let scene = looking_at(&[loading, empty, locked, page, closed, starting]);
     let state = |address| found(&scene, address)["state"].clone();
     assert_eq!(state(loading), "loading");
     assert_eq!(state(empty), "empty");
     assert_eq!(state(locked), "asks_for_key");
-    assert_eq!(found(&scene, page), serde_json::Value::Null, "a web page is no server of models");
+    for other in [page, closed, starting] {
+        assert_eq!(found(&scene, other), serde_json::Value::Null, "a web page is no server of models");
+    }
     assert_eq!(found(&scene, empty)["name"], serde_json::Value::Null, "it did not tell");
     assert_eq!(found(&scene, locked)["command"], serde_json::Value::Null);
 }

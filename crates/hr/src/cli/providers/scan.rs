@@ -127,12 +127,15 @@ fn split(base_url: &str) -> Option<(&str, &str)> {
 fn probe(place: &Place<'_>, pool: Option<&Pool>) -> Option<Found> {
     let answer = talk::get_within(place.address, &format!("{}/models", place.path), None, PATIENCE).ok()?;
     let name = told_name(place);
-    let listed = serde_json::from_slice::<Value>(&answer.body).ok().and_then(|body| model_ids(&body));
+    let body = serde_json::from_slice::<Value>(&answer.body).ok().filter(Value::is_object);
+    // Other programs refuse strangers too, or are not ready, and say so in a page.
+    let is_one = body.is_some() || name.is_some();
+    let listed = body.as_ref().and_then(model_ids);
     let (state, models) = match (answer.status, listed) {
         (200, Some(models)) if models.is_empty() => (State::Empty, models),
         (200, Some(models)) => (State::Ready, models),
-        (401 | 403, _) => (State::AsksForKey, Vec::new()),
-        (503, _) => (State::Loading, Vec::new()),
+        (401 | 403, _) if is_one => (State::AsksForKey, Vec::new()),
+        (503, _) if is_one => (State::Loading, Vec::new()),
         // Something else that speaks HTTP, unless it told its name.
         _ => (name.as_ref().map(|_| State::Empty)?, Vec::new()),
     };

@@ -12,7 +12,7 @@ use hr_core::pool::Member;
 use hr_core::route::{Candidate, Roster};
 use hr_core::secret::KeyId;
 use hr_core::time::Millis;
-use hr_wire::hub::{Fingerprint, Message, Part, Request, Role, ToolCall};
+use hr_wire::hub::{Fingerprint, Message, Part, Reasoning, Request, Role, ToolCall};
 use hr_wire::lane::Keepsake;
 use parking_lot::Mutex;
 
@@ -136,12 +136,29 @@ fn give_back(message: &mut Message, keepsake: &Keepsake, opaque: &mut Vec<Finger
             call.opaque = Some(beside.clone());
         }
     }
-    if !message.parts.iter().any(|part| matches!(part, Part::Reasoning(_))) {
+    let carried = message.parts.iter().filter_map(|part| match part {
+        Part::Reasoning(thought) => Some(thought),
+        _ => None,
+    });
+    if carries_nothing_else(carried, &keepsake.reasoning) {
+        message.parts.retain(|part| !matches!(part, Part::Reasoning(_)));
         opaque.extend(
             keepsake.reasoning.iter().filter_map(|thought| Some(thought.opaque.as_ref()?.fingerprint())),
         );
         message.parts.splice(0..0, keepsake.reasoning.iter().cloned().map(Part::Reasoning));
     }
+}
+
+/// Whether a caller carried no reasoning, or only the words of this one. Where it carried others, those hold.
+fn carries_nothing_else<'a>(carried: impl Iterator<Item = &'a Reasoning>, kept: &[Reasoning]) -> bool {
+    // Dialects put different blanks between thoughts.
+    fn letters(thought: &Reasoning) -> impl Iterator<Item = char> {
+        thought.text.chars().filter(|letter| !letter.is_whitespace())
+    }
+    let carried: Vec<&Reasoning> = carried.collect();
+    let is_sealed = carried.iter().any(|thought| thought.opaque.is_some());
+    let words = carried.iter().flat_map(|thought| letters(thought));
+    carried.is_empty() || (!is_sealed && words.eq(kept.iter().flat_map(letters)))
 }
 
 fn weight(keepsake: &Keepsake) -> usize {
@@ -157,8 +174,9 @@ fn weight(keepsake: &Keepsake) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use hr_core::catalog::Dialect;
     use hr_core::secret::Secret;
-    use hr_wire::hub::{Extras, Reasoning};
+    use hr_wire::hub::{Extras, Opaque, OpaqueKind};
 
     use super::super::caller::Callers;
     use super::*;
@@ -192,10 +210,22 @@ mod tests {
         assert_eq!(ours.messages[0].parts[0], Part::Reasoning(thought));
         assert_eq!(ours.messages[0].parts.len(), 3);
         assert_eq!(others, turn());
-        // What it carries itself stays as it is.
-        let carried = ours.clone();
-        memory.recall(Millis(2), caller("sk-one"), &mut ours);
-        assert_eq!(ours, carried);
+        // Who carries the words gets back what was beside them; other words stay as they are.
+        let seal =
+            Opaque { origin: Dialect::Anthropic, kind: OpaqueKind::Signature, id: None, data: "seal".into() };
+        let sealed = |text: &str| Reasoning { text: text.into(), opaque: Some(seal.clone()) };
+        let call = ToolCall { id: "call_1".into(), ..ToolCall::default() };
+        let keepsake = Keepsake { reasoning: vec![sealed("so"), sealed("be it")], calls: vec![call] };
+        memory.keep(Millis(2), caller("sk-one"), keepsake);
+        for (carried, is_given_back) in [("so\n\nbe it", true), ("my own", false)] {
+            let mut turn = turn();
+            let thought = Reasoning { text: carried.into(), opaque: None };
+            turn.messages[0].parts.insert(0, Part::Reasoning(thought.clone()));
+            memory.recall(Millis(3), caller("sk-one"), &mut turn);
+            let first = if is_given_back { sealed("so") } else { thought };
+            assert_eq!(turn.messages[0].parts[0], Part::Reasoning(first), "{carried}");
+            assert_eq!(turn.messages[0].parts.len(), if is_given_back { 4 } else { 3 });
+        }
     }
 
     #[test]

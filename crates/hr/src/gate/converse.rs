@@ -52,7 +52,7 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     if *endpoint == Endpoint::Responses {
         let (previous, request) = (question.previous(), question.envelope());
         if let Some(whole) = gate.replies.complete(started, visit.caller, previous, request)? {
-            question = Question::read(whole, *endpoint, circumstances)?;
+            question = question.completed(whole, circumstances)?;
         }
     }
     let deadline = started.after(patience);

@@ -333,7 +333,8 @@ impl<'a> Journey<'a> {
         let text = String::from_utf8_lossy(&body);
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         // Servers of one dialect word that a conversation is too long in many ways; clients know one.
-        let as_it_is = native && failure.kind != FailureKind::TooLarge;
+        let of_our_key = matches!(status.as_u16(), 401..=403 | 407);
+        let as_it_is = native && failure.kind != FailureKind::TooLarge && !of_our_key;
         if let Some(dialect) = self.question.client().native()
             && as_it_is
             && is_error_of(dialect, &body)
@@ -345,7 +346,8 @@ impl<'a> Journey<'a> {
         } else {
             "the provider refused the request as malformed".to_owned()
         };
-        let status = if code.is_some() { StatusCode::BAD_REQUEST } else { status };
+        // These would say that the caller's own key is wrong.
+        let status = if code.is_some() || of_our_key { StatusCode::BAD_REQUEST } else { status };
         let refusal = Refusal::new(status, words);
         match code {
             Some(code) => refusal.code(code),

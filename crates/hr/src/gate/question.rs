@@ -70,6 +70,16 @@ impl Question {
         }
     }
 
+    /// The same question in a body that holds what it only named. Its reply repeats it as it was asked.
+    ///
+    /// # Errors
+    /// A refusal that points at what is wrong.
+    pub fn completed(self, whole: Bytes, circumstances: Circumstances) -> Result<Self, Refusal> {
+        let mut whole = Self::read(whole, self.endpoint, circumstances)?;
+        whole.echo = Arc::new(Echo { request: Some(self.envelope), ..Echo::clone(&whole.echo) });
+        Ok(whole)
+    }
+
     fn read_as(body: Bytes, endpoint: Endpoint, circumstances: Circumstances) -> Result<Self, Refusal> {
         let Circumstances { nonce, now } = circumstances;
         let (envelope, facts, echo) = match endpoint.work() {

@@ -1,6 +1,6 @@
 //! Replies that are kept, and gone on from.
 
-use hr_testkit::{Answer, Fake, Match, Script};
+use hr_testkit::{Answer, Dialect, Fake, Match, Script};
 use serde_json::json;
 
 use crate::caller::Caller;
@@ -27,6 +27,9 @@ async fn a_conversation_goes_on_from_a_reply_that_was_kept() {
             second["previous_response_id"] = id.clone();
             let got = house.caller().post("/v1/responses", &second).await;
             assert_eq!(got.status, 200, "{name}: {}", got.text());
+            if !matches!(upstream, Dialect::Responses | Dialect::Codex) && !stream {
+                assert_eq!(got.json()["previous_response_id"], id, "{name}");
+            }
             let sent = fake.calls()[1].json().to_string();
             for words in ["the capital of France?", "Paris", "and how large is it?"] {
                 assert!(sent.contains(words), "{name}: `{words}` is not in {sent}");

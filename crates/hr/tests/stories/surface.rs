@@ -210,6 +210,22 @@ async fn an_error_in_another_shape_gets_the_shape_of_the_dialect() {
 }
 
 #[tokio::test]
+async fn what_is_refused_for_its_content_does_not_look_like_a_wrong_key() {
+    let moderated =
+        Refusal::new(403, "permission_error", "content_policy_violation", "your input was flagged");
+    for client in CLIENTS {
+        for upstream in UPSTREAMS {
+            let script = Script::new().otherwise(moderated.clone());
+            let fake = Fake::speaking(upstream, script).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "").await;
+            let got = house.caller().post(client.path(), &client.question("hello", false)).await;
+            assert_eq!(got.status, 400, "{client:?} over {upstream:?}: {}", got.text());
+            assert!(client.is_error(&got.json()), "{client:?} over {upstream:?}: {}", got.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_coding_agent_that_gives_up_at_a_429_is_told_what_makes_it_come_back() {
     for (wait, status, code) in [(30, 503, "rate_limit_exceeded"), (3000, 429, "usage_limit_reached")] {
         let limited = Behaviour::rate_limited(Hint::RetryAfterSeconds, Duration::from_secs(wait));

@@ -549,3 +549,27 @@ fn an_answer_without_end_is_not_kept_and_is_no_success() {
     let events = data(&out);
     assert_eq!(kinds(&events), ["error", "response.failed"]);
 }
+
+#[test]
+fn calls_side_by_side_stand_in_the_order_of_their_places() {
+    let (_, events) = encoded(vec![
+        begin(),
+        start_call(0, "call_a", CallKind::Function),
+        start_call(1, "call_b", CallKind::Function),
+        delta(1, "{}"),
+        Event::End { block: 1 },
+        start_call(2, "call_c", CallKind::Function),
+        delta(0, "{}"),
+        delta(2, "{}"),
+        Event::Finish(Finish::read("tool_calls")),
+    ]);
+    let told: Vec<u64> = events
+        .iter()
+        .filter(|event| event["type"] == "response.output_item.done")
+        .map(|event| event["output_index"].as_u64().unwrap())
+        .collect();
+    assert_eq!(told, [1, 0, 2], "the second was whole first");
+    let output = last(&events)["output"].as_array().unwrap();
+    let ids: Vec<&str> = output.iter().map(|item| item["call_id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["call_a", "call_b", "call_c"]);
+}

@@ -31,8 +31,9 @@ pub struct Encoder {
     sequence: u64,
     begun: bool,
     blocks: Vec<Block>,
-    /// The items that are out, whole, as JSON text.
+    /// The items that are out, whole, as JSON text, and their places, in whose order they stand.
     items: Vec<String>,
+    places: Vec<usize>,
     /// How many items were opened.
     opened: usize,
     /// How many bytes were said in them.
@@ -91,6 +92,7 @@ impl Encoder {
             begun: false,
             blocks: Vec::new(),
             items: Vec::new(),
+            places: Vec::new(),
             opened: 0,
             said: 0,
             finish: None,
@@ -323,7 +325,10 @@ impl Encoder {
         for (kind, fields) in events {
             self.event(kind, fields, out);
         }
-        self.items.push(item.to_string());
+        // Of calls that go on side by side, one that began later may be whole sooner.
+        let at = self.places.partition_point(|known| *known < place);
+        self.places.insert(at, place);
+        self.items.insert(at, item.to_string());
         self.event("response.output_item.done", json!({"output_index": place, "item": item}), out);
     }
 

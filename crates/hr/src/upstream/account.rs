@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hr_core::catalog::Provider;
-use hr_core::credentials::Account;
+use hr_core::credentials::{Account, RENEW_AT_MOST_EVERY};
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::{Key, Member, Pool};
 use hr_core::secret::{KeyId, Secret};
@@ -65,7 +65,8 @@ impl Accounts {
         let read: HashMap<&KeyId, &Arc<Account>> =
             keys.filter_map(|key| Some((&key.id, key.account.as_ref()?))).collect();
         let mut known = self.known.lock();
-        known.retain(|id, _| read.contains_key(id));
+        // One that is gone may come back, with tokens that are used up by then.
+        known.retain(|id, known| read.contains_key(id) || known.is_at_work());
         for (id, account) in read {
             match known.get(id) {
                 Some(known) => known.read_anew(account),
@@ -128,6 +129,8 @@ struct Inner {
     /// Turns true when the renewal under way has ended.
     flight: Option<watch::Receiver<bool>>,
     trouble: Option<Trouble>,
+    /// When the tokens in force were made, if that was here.
+    renewed: Option<Instant>,
     /// Tokens that could not be stored yet; no request sees them before.
     unsaved: Option<Unsaved>,
 }
@@ -141,7 +144,14 @@ struct Trouble {
 
 impl Known {
     fn new(account: Arc<Account>) -> Self {
-        let inner = Inner { account, replaced: VecDeque::new(), flight: None, trouble: None, unsaved: None };
+        let inner = Inner {
+            account,
+            replaced: VecDeque::new(),
+            flight: None,
+            trouble: None,
+            renewed: None,
+            unsaved: None,
+        };
         Self { inner: Mutex::new(inner) }
     }
 
@@ -155,12 +165,21 @@ impl Known {
         Arc::clone(&self.inner.lock().account)
     }
 
+    /// Whether it renews tokens, or has some that are not stored yet.
+    fn is_at_work(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.flight.is_some() || inner.unsaved.is_some()
+    }
+
     fn read_anew(&self, account: &Arc<Account>) {
         let mut inner = self.inner.lock();
         // A file that was read just before our own change to it was written.
         let is_old = inner.replaced.contains(&account.refresh_token);
         if !is_old && inner.account != *account {
+            // Not those that replace what the file still has.
+            let unsaved = inner.unsaved.take().filter(|unsaved| unsaved.used == account.refresh_token);
             inner.adopt(Arc::clone(account));
+            inner.unsaved = unsaved;
         }
     }
 
@@ -203,6 +222,7 @@ impl Known {
                     info!(account = id, "the tokens of an account were renewed");
                 }
                 inner.adopt(Arc::new(account));
+                inner.renewed = renewed.then(Instant::now);
             }
             Ended::SignedOut(account) => {
                 let because = account.login_needed.clone().unwrap_or_default();
@@ -235,8 +255,17 @@ impl Inner {
         while self.replaced.len() > REPLACED_TOKENS {
             self.replaced.pop_front();
         }
+        if before.access_token != self.account.access_token {
+            self.renewed = None;
+        }
         self.trouble = None;
         self.unsaved = None;
+    }
+
+    /// Whether its tokens are so new that they are used whatever the clock says: where that is fast, each of them would
+    /// seem to be over at once, and each request would renew it again.
+    fn is_just_renewed(&self) -> bool {
+        self.renewed.is_some_and(|at| at.elapsed() < RENEW_AT_MOST_EVERY)
     }
 
     fn strike(&mut self, words: String, stated: Option<Duration>) {
@@ -273,7 +302,7 @@ impl Signer {
         if let Some(why) = &account.login_needed {
             return Err(signed_out(why));
         }
-        if account.is_stale(now) {
+        if account.is_stale(now) && !self.known.inner.lock().is_just_renewed() {
             // A token that still lasts serves well enough when its renewal takes long.
             let patience = if account.is_over(now) { patience } else { patience.min(PATIENCE_WITH_OTHERS) };
             account = match self.renewal(None, patience).await {
@@ -339,7 +368,8 @@ impl Signer {
         if let Some(trouble) = &inner.trouble {
             return Err(rests(&trouble.words, trouble.until.saturating_duration_since(Instant::now())));
         }
-        if inner.account.is_over(wall()) || (refused.is_some() && inner.account.access_token == refused) {
+        let is_over = inner.account.is_over(wall()) && !inner.is_just_renewed();
+        if is_over || (refused.is_some() && inner.account.access_token == refused) {
             return Err(rests("its tokens were not renewed", REST));
         }
         Ok(Arc::clone(&inner.account))
@@ -403,6 +433,47 @@ mod tests {
         for token in ["access-one", "one", "access-two", "two"] {
             assert!(seen.iter().any(|secret| secret == token), "{token} is not kept out of sight");
         }
+    }
+
+    #[test]
+    fn tokens_that_are_not_stored_yet_outlive_an_edit_of_the_file() {
+        let known = Known::new(account("one"));
+        let unsaved = Unsaved { account: (*account("two")).clone(), used: Secret::new("one") };
+        known.settle(Ended::Unsaved { unsaved, words: "no room".to_owned() });
+        let edited = Account { login_needed: Some("by hand".to_owned()), ..(*account("one")).clone() };
+        known.read_anew(&Arc::new(edited));
+        assert!(known.is_at_work());
+        known.read_anew(&account("signed in anew"));
+        assert!(!known.is_at_work());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_made_just_now_is_used_whatever_the_clock_says() {
+        let known = Arc::new(Known::new(account("one")));
+        // It ended in 1970.
+        let ended =
+            Account { access_token: Some(Secret::new("e30.eyJleHAiOjF9.c2ln")), ..(*account("two")).clone() };
+        let signer = || Signer {
+            known: Arc::clone(&known),
+            auth: PathBuf::from("/nowhere/auth.json"),
+            provider: Arc::clone(hr_core::catalog::builtin().find("codex").unwrap()),
+            token_url: String::new(),
+            client: Arc::new(Client::new(Duration::from_secs(1))),
+            signed_with: None,
+            found: false,
+            renewed: false,
+        };
+        known.settle(Ended::Stored { account: ended.clone(), renewed: false });
+        assert!(signer().sign(HeaderMap::new(), Duration::ZERO).await.is_err(), "one that was found is over");
+        known.settle(Ended::Stored { account: ended, renewed: true });
+        let headers = signer().sign(HeaderMap::new(), Duration::ZERO).await.unwrap();
+        assert_eq!(headers[AUTHORIZATION], "Bearer e30.eyJleHAiOjF9.c2ln");
+        // The file says the same with fewer digits.
+        let read = Account { last_refresh: Some(Millis(0)), ..(*known.account()).clone() };
+        known.read_anew(&Arc::new(read));
+        assert!(known.inner.lock().is_just_renewed());
+        known.read_anew(&account("three"));
+        assert!(!known.inner.lock().is_just_renewed(), "signed in anew");
     }
 
     #[test]

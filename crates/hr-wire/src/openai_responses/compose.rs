@@ -151,8 +151,13 @@ impl Body {
             self.set("text", written(&WireText { format, verbosity: request.verbosity.clone() }));
         }
         let reasoning = wire_reasoning(&request.reasoning);
-        if reasoning.effort.is_some() || reasoning.summary.is_some() {
+        let says = reasoning.effort.is_some() || reasoning.summary.is_some();
+        let thinks = matches!(request.reasoning.thinking, Some(Thinking::On | Thinking::Adaptive));
+        // Also who wants nothing to read of it carries it on to the next turn.
+        if says || thinks {
             self.set("include", "[\"reasoning.encrypted_content\"]");
+        }
+        if says {
             self.set("reasoning", written(&reasoning));
         }
         let text = |text: &Option<String>| text.as_deref().map(quoted);

@@ -49,7 +49,7 @@ impl Asked {
             prompt_tokens: self.facts.prompt_tokens,
             nonce: 7,
             now: NOW.0 / 1000,
-            request: (client == Dialect::OpenaiResponses).then(|| self.envelope.clone()),
+            request: (client != Dialect::OpenaiChat).then(|| self.envelope.clone()),
             ..Echo::default()
         })
     }

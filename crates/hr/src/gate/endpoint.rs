@@ -46,6 +46,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether its answers look back at the request: fields of it come again, or say how much is shown.
+    #[must_use]
+    pub fn recalls_request(self) -> bool {
+        matches!(self, Self::Messages | Self::Responses)
+    }
+
     /// Its name in the log.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -92,7 +92,7 @@ impl Question {
                     prompt_tokens: facts.prompt_tokens,
                     nonce,
                     now,
-                    request: (endpoint == Endpoint::Responses).then(|| envelope.clone()),
+                    request: endpoint.recalls_request().then(|| envelope.clone()),
                     ..Echo::default()
                 };
                 (envelope, Facts::Chat(Box::new(facts)), echo)

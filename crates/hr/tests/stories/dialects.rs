@@ -314,3 +314,18 @@ async fn a_server_that_only_streams_and_one_that_never_does_are_both_fine() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_wants_reasoning_only_sealed_gets_the_seal_without_the_words() {
+    for stream in [false, true] {
+        let script = Script::new().otherwise(Answer::text("done").reasoning("step by step"));
+        let fake = Fake::speaking(Dialect::Responses, script).await.unwrap();
+        let house = House::open(&[speaking("alpha", &fake)], "").await;
+        let mut body = Client::Messages.question("hello", stream);
+        body["thinking"] = json!({ "type": "adaptive", "display": "omitted" });
+        let got = house.caller().post(Client::Messages.path(), &body).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        assert!(got.text().contains("\"signature\":\"hr1."), "stream {stream}: {}", got.text());
+        assert!(!got.text().contains("step by step"), "stream {stream}: {}", got.text());
+    }
+}

@@ -159,7 +159,7 @@ impl Envelope {
     /// The value of a key as JSON text; the last one, as parsers do, where an unknown key is there twice.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.entries.iter().rev().find(|entry| self.name(entry) == key).map(|entry| self.text(&entry.value))
+        self.entries.iter().rev().find(|entry| self.is(entry, key)).map(|entry| self.text(&entry.value))
     }
 
     /// The top-level keys, in order.
@@ -206,14 +206,23 @@ impl Envelope {
         }
     }
 
+    /// Whether an entry has this name. Names are looked for far more often than they are read, so it costs no more
+    /// than to compare them.
+    fn is(&self, entry: &Entry, name: &str) -> bool {
+        match &entry.name {
+            Some(decoded) => **decoded == *name,
+            None => self.body[entry.key.start + 1..entry.key.end - 1] == *name.as_bytes(),
+        }
+    }
+
     /// The text of a span. Spans come from [`index`] over this very text, so the fallback is never taken.
     fn text(&self, span: &Range<usize>) -> &str {
-        std::str::from_utf8(&self.body[span.clone()]).unwrap_or_default()
+        simdutf8::basic::from_utf8(&self.body[span.clone()]).unwrap_or_default()
     }
 
     fn refuse_duplicates(&self) -> Result<(), BadRequest> {
         for key in ACTED_ON {
-            if self.keys().filter(|name| name == key).count() > 1 {
+            if self.entries.iter().filter(|entry| self.is(entry, key)).count() > 1 {
                 return Err(BadRequest::about(
                     *key,
                     format!("`{key}` is there more than once; send it once"),
@@ -317,7 +326,7 @@ impl<'e> Draft<'e> {
     /// The value that a key will have.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.slots.iter().rev().find(|slot| self.name(slot) == key).map(|slot| self.value(slot))
+        self.slots.iter().rev().find(|slot| slot.is(self.envelope, key)).map(|slot| self.value(slot))
     }
 
     /// The keys that will be there, in order.
@@ -328,14 +337,14 @@ impl<'e> Draft<'e> {
     /// Gives a key this value (JSON text), where it stands or at the end.
     pub fn set(&mut self, key: &str, value_json: impl Into<String>) {
         let value = Some(value_json.into());
-        match self.slots.iter().position(|slot| self.name(slot) == key) {
+        match self.slots.iter().position(|slot| slot.is(self.envelope, key)) {
             Some(first) => {
                 self.slots[first].value = value;
                 let mut index = 0;
                 let envelope = self.envelope;
                 self.slots.retain(|slot| {
                     index += 1;
-                    index - 1 <= first || slot.reads(envelope) != key
+                    index - 1 <= first || !slot.is(envelope, key)
                 });
             }
             None => self.slots.push(Slot { entry: None, name: Some(key.to_owned()), value }),
@@ -346,7 +355,7 @@ impl<'e> Draft<'e> {
     pub fn remove(&mut self, key: &str) -> bool {
         let before = self.slots.len();
         let envelope = self.envelope;
-        self.slots.retain(|slot| slot.reads(envelope) != key);
+        self.slots.retain(|slot| !slot.is(envelope, key));
         self.slots.len() != before
     }
 
@@ -359,7 +368,7 @@ impl<'e> Draft<'e> {
         self.remove(to);
         let envelope = self.envelope;
         for slot in &mut self.slots {
-            if slot.reads(envelope) == from {
+            if slot.is(envelope, from) {
                 slot.name = Some(to.to_owned());
             }
         }
@@ -442,6 +451,14 @@ impl<'e> Draft<'e> {
 }
 
 impl Slot<'_> {
+    fn is(&self, envelope: &Envelope, name: &str) -> bool {
+        match (&self.name, self.entry) {
+            (Some(new), _) => new == name,
+            (None, Some(entry)) => envelope.is(entry, name),
+            (None, None) => false,
+        }
+    }
+
     fn reads<'a>(&'a self, envelope: &'a Envelope) -> &'a str {
         match (&self.name, self.entry) {
             (Some(name), _) => name,

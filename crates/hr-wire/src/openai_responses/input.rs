@@ -54,23 +54,30 @@ struct Content<'a> {
     images: u64,
 }
 
+/// A walk over the input.
+#[derive(Default)]
+struct Walk<'a> {
+    told: Told,
+    /// What the user said last; only the last words are looked at.
+    last_turn: Vec<Text<'a>>,
+}
+
 /// Checks the input that the cursor stands before, and tells what is in it.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Told, BadRequest> {
-    let mut told = Told::default();
+    let mut walk = Walk::default();
     match cursor.kind()? {
         Kind::String => {
-            let text = cursor.string()?;
-            told.items = 1;
-            told.turn(&[text]);
+            walk.told.items = 1;
+            walk.turn(vec![cursor.string()?]);
         }
         Kind::Array => {
             cursor
                 .items(|cursor, index| {
-                    told.items += 1;
-                    item(cursor, &mut told).map_err(|bad| bad.within(&format!("[{index}]")))
+                    walk.told.items += 1;
+                    item(cursor, &mut walk).map_err(|bad| bad.within(&format!("[{index}]")))
                 })
                 .map_err(|bad: BadRequest| bad.within("input"))?;
-            if told.items == 0 {
+            if walk.told.items == 0 {
                 return Err(empty_input().within("input"));
             }
         }
@@ -79,26 +86,23 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Told, BadRequest> {
             return Err(BadRequest::about("input", words).code("invalid_type"));
         }
     }
-    Ok(told)
+    Ok(Told { last_turn: words(&walk.last_turn), ..walk.told })
 }
 
-impl Told {
-    /// Notes a message of the user.
-    fn turn(&mut self, pieces: &[Text<'_>]) {
-        self.last_turn_bytes = pieces.iter().map(|piece| piece.raw.len() as u64).sum();
-        self.bytes += self.last_turn_bytes;
-        self.last_turn.clear();
-        for piece in pieces {
-            if self.last_turn.len() >= KEYWORD_LIMIT {
-                break;
-            }
-            self.last_turn.push_str(json::head(&piece.decode(), KEYWORD_LIMIT));
-            self.last_turn.push(' ');
+/// The beginning of these pieces, as far as words are looked at.
+fn words(pieces: &[Text<'_>]) -> String {
+    let mut words = String::new();
+    for piece in pieces {
+        if words.len() >= KEYWORD_LIMIT {
+            break;
         }
+        words.push_str(json::head(&piece.decode(), KEYWORD_LIMIT));
+        words.push(' ');
     }
+    words
 }
 
-fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
+fn item<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadRequest> {
     expect(cursor, Kind::Object)?;
     let mut item = Item::default();
     let start = cursor.at();
@@ -123,7 +127,7 @@ fn item(cursor: &mut Cursor<'_>, told: &mut Told) -> Result<(), BadRequest> {
         read.map_err(|bad: BadRequest| bad.within(name.raw))
     })?;
     item.bytes = cursor.at() - start;
-    told.take(item)
+    walk.take(item)
 }
 
 /// A value as it is written.
@@ -145,8 +149,8 @@ fn content<'a>(cursor: &mut Cursor<'a>) -> Result<Result<Content<'a>, BadRequest
     Ok(read)
 }
 
-impl Told {
-    fn take(&mut self, item: Item<'_>) -> Result<(), BadRequest> {
+impl<'a> Walk<'a> {
+    fn take(&mut self, item: Item<'a>) -> Result<(), BadRequest> {
         let kind = item.kind.map(|kind| kind.decode());
         match kind.as_deref() {
             Some("message") | None => return self.message(item),
@@ -168,31 +172,31 @@ impl Told {
                 }
                 let output = item.output.ok_or_else(|| missing("output"))?;
                 let output = output.map_err(|bad| bad.within("output"))?;
-                self.images += output.images;
-                self.bytes += output.bytes();
+                self.told.images += output.images;
+                self.told.bytes += output.bytes();
                 return Ok(());
             }
             Some("reasoning") => {
                 if let Some(summary) = item.summary {
                     expect(&mut Cursor::new(summary), Kind::Array).map_err(|bad| bad.within("summary"))?;
                 }
-                self.opaque.extend(item.encrypted.and_then(|blob| fingerprint(&blob.decode())));
+                self.told.opaque.extend(item.encrypted.and_then(|blob| fingerprint(&blob.decode())));
             }
             Some("compaction" | "compaction_summary") => {
                 let blob = item.encrypted.ok_or_else(|| missing("encrypted_content"))?;
-                self.opaque.push(Fingerprint::of(&blob.decode()));
+                self.told.opaque.push(Fingerprint::of(&blob.decode()));
             }
             Some("item_reference") if !item.id => return Err(missing("id")),
-            Some("additional_tools" | "tool_search_output") => self.tools |= item.tools,
+            Some("additional_tools" | "tool_search_output") => self.told.tools |= item.tools,
             Some(_) => {}
         }
         // What cannot be read is only a number of bytes, and encrypted things cost their readable size at most.
         let blob = item.encrypted.map_or(0, |blob| blob.raw.len());
-        self.bytes += (item.bytes - blob.min(item.bytes)) as u64;
+        self.told.bytes += (item.bytes - blob.min(item.bytes)) as u64;
         Ok(())
     }
 
-    fn message(&mut self, item: Item<'_>) -> Result<(), BadRequest> {
+    fn message(&mut self, item: Item<'a>) -> Result<(), BadRequest> {
         let role = item.role.ok_or_else(|| missing(if item.kind.is_some() { "role" } else { "type" }))?;
         let role = role.decode();
         if !ROLES.contains(&&*role) {
@@ -200,13 +204,20 @@ impl Told {
         }
         let content = item.content.ok_or_else(|| missing("content"))?;
         let content = content.map_err(|bad| bad.within("content"))?;
-        self.images += content.images;
+        self.told.images += content.images;
         if role == "user" {
-            self.turn(&content.pieces);
+            self.turn(content.pieces);
         } else {
-            self.bytes += content.bytes();
+            self.told.bytes += content.bytes();
         }
         Ok(())
+    }
+
+    /// Notes a message of the user.
+    fn turn(&mut self, pieces: Vec<Text<'a>>) {
+        self.told.last_turn_bytes = pieces.iter().map(|piece| piece.raw.len() as u64).sum();
+        self.told.bytes += self.told.last_turn_bytes;
+        self.last_turn = pieces;
     }
 }
 

@@ -691,6 +691,32 @@ fn broken_providers() {
 }
 
 #[test]
+fn a_window_that_is_used_up_speaks_for_the_account() {
+    let windows = [
+        ("retry-after", "30"),
+        ("x-codex-primary-used-percent", "100"),
+        ("x-codex-primary-window-minutes", "10080"),
+        ("x-codex-primary-reset-at", "1789200000"),
+        ("x-codex-secondary-used-percent", "0"),
+        ("x-codex-secondary-reset-at", ""),
+    ];
+    for body in [
+        r#"{"detail":"Rate limit exceeded"}"#,
+        "",
+        r#"{"error":{"type":"usage_limit_reached","message":"x"}}"#,
+    ] {
+        let failure = read(429, &windows, body);
+        assert_eq!((failure.kind, seconds(&failure)), (Kind::QuotaSpent, Some(400_000.0)), "{body}");
+    }
+    let failure = read(429, &windows, r#"{"detail":"Rate limit exceeded"}"#);
+    assert_eq!(failure.scope, Some(Scope::Key));
+    let failure = read(429, &windows[..1], r#"{"detail":"Rate limit exceeded"}"#);
+    assert_eq!((failure.kind, seconds(&failure)), (Kind::RateLimited, Some(30.0)));
+    let failure = read(503, &windows, r#"{"error":{"code":"server_is_overloaded","message":"x"}}"#);
+    assert_eq!((failure.kind, seconds(&failure)), (Kind::Overloaded, Some(30.0)));
+}
+
+#[test]
 fn headers_come_before_bodies() {
     let body = r#"{"error":{"message":"Please try again in 9s.","retry_after":7}}"#;
     type Headers = &'static [(&'static str, &'static str)];

@@ -44,7 +44,16 @@ pub fn read_error<'h>(
         Some(row) => Verdict { kind: row.kind, scope: row.scope },
         None => wording::judge(&complaint),
     };
-    let mut retry_after = hint::in_headers(headers, now);
+    // The windows of a plan are the account's: while one is used up, the account waits for its end.
+    let window = hint::full_window(headers, now);
+    let verdict = match (verdict.kind, window) {
+        (FailureKind::RateLimited, Some(_)) => {
+            Verdict { kind: FailureKind::QuotaSpent, scope: Some(Scope::Key) }
+        }
+        _ => verdict,
+    };
+    let spent = window.filter(|_| verdict.kind == FailureKind::QuotaSpent);
+    let mut retry_after = spent.or_else(|| hint::in_headers(headers, now));
     if !complaint.hints_are_misleading() {
         let now = hint::clock(headers, now);
         retry_after = retry_after

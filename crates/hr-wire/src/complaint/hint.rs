@@ -49,7 +49,6 @@ pub(crate) fn in_headers<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Mill
         .or_else(|| header("retry-after").and_then(|value| instant_or_wait(value, now)))
         .or_else(|| empty_bucket(header, now))
         .map(bounded)
-        .or_else(|| full_window(header, now))
 }
 
 /// The hint in a JSON body, by the name of its field.
@@ -300,9 +299,9 @@ mod tests {
                 _ => None,
             }
         }
-        assert_eq!(in_headers(&header, NOW), Some(Duration::from_secs(432_000)));
+        assert_eq!(full_window(&header, NOW), Some(Duration::from_secs(432_000)));
         let empty = |name: &str| (name == "x-codex-primary-used-percent").then_some("99.9");
-        assert_eq!(in_headers(&empty, NOW), None);
+        assert_eq!(full_window(&empty, NOW), None);
         fn seconds(name: &str) -> Option<&'static str> {
             match name {
                 "x-codex-secondary-used-percent" => Some("100"),
@@ -311,7 +310,7 @@ mod tests {
                 _ => None,
             }
         }
-        assert_eq!(in_headers(&seconds, NOW), Some(Duration::from_secs(90)));
+        assert_eq!(full_window(&seconds, NOW), Some(Duration::from_secs(90)));
     }
 
     #[test]

@@ -97,7 +97,8 @@ fn too_long(message: &str) -> String {
             "{ANSWER_TOO_LONG}: {prompt} + {answer} > {window}, decrease input length or `max_tokens` and try \
              again"
         ),
-        _ => format!("{TOO_LONG}: {message}"),
+        Some([prompt, _, window]) => format!("{TOO_LONG}: {prompt} tokens > {window} maximum"),
+        None => format!("{TOO_LONG}: {message}"),
     }
 }
 
@@ -192,7 +193,7 @@ mod tests {
         assert!(told(older).contains("3100 + 1000 > 4097"), "{}", told(older));
         let prompt = "This model's maximum context length is 100 tokens. However, you requested 9001 tokens (5001 \
                       in the messages, 4000 in the completion).";
-        assert!(told(prompt).starts_with(TOO_LONG));
+        assert_eq!(told(prompt), "prompt is too long: 5001 tokens > 100 maximum");
     }
 
     #[test]

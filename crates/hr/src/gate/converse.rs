@@ -96,7 +96,13 @@ async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Ans
             }
         };
         let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(live), choice.candidate, ticket);
-        let Letter { prepared, lane } = journey.letter(choice.candidate)?;
+        let Letter { prepared, lane } = match journey.letter(choice.candidate) {
+            Ok(letter) => letter,
+            Err(refusal) => {
+                journey.cannot_write(choice.candidate, refusal);
+                continue;
+            }
+        };
         if ask.strict && !prepared.losses.is_empty() {
             journey.would_lose(choice.candidate, prepared.losses);
             continue;

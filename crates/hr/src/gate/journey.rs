@@ -75,7 +75,7 @@ pub struct Journey<'a> {
     question: &'a Question,
     /// The request in the hub's form, once somebody needs it.
     decoded: Option<Decoded>,
-    /// Why it has no form in the hub.
+    /// Why it has no form in the hub, or none that can be sent.
     undecodable: Option<Refusal>,
     /// Who issued the opaque things in the conversation, as far as that is known.
     issued: Vec<(Fingerprint, Option<Arc<KeyId>>)>,
@@ -213,6 +213,13 @@ impl<'a> Journey<'a> {
         let failure = Failure::new(FailureKind::Unsupported, "something would be lost on the way");
         self.tried.note(self.roster, candidate, &failure);
         self.lost.extend(losses);
+    }
+
+    /// Passes a candidate over whose request cannot be written. Nothing was sent to it.
+    pub fn cannot_write(&mut self, candidate: Candidate, refusal: Refusal) {
+        let failure = Failure::new(FailureKind::Unsupported, "the request cannot be written");
+        self.tried.note(self.roster, candidate, &failure);
+        self.undecodable = Some(refusal);
     }
 
     /// Notes that a call failed. Who refused something opaque that was taken for its own may be asked once more,
@@ -394,6 +401,7 @@ impl<'a> Journey<'a> {
             (Verdict::RateLimited { retry_at }, ..) if self.is_agent => {
                 verdict::limited_for_an_agent(retry_at, self.gate.clock.now())
             }
+            (Verdict::TooLarge, ..) => verdict::too_large(ask, self.largest_window(plan)),
             (told, ..) => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
         self.line.provider = None;
@@ -402,6 +410,16 @@ impl<'a> Journey<'a> {
         self.line.end(refusal.status().as_u16(), Ended::Well);
         mark(refusal.headers_mut(), self.line.attempts, None, None);
         refusal
+    }
+
+    /// The largest window of the models that were passed over for theirs.
+    fn largest_window(&self, plan: &Plan) -> Option<u64> {
+        let windows = plan.exclusions.iter().filter(|exclusion| exclusion.gate == Reason::Context);
+        windows
+            .filter_map(|exclusion| {
+                self.roster.pool.members[exclusion.member].models.get(exclusion.model?)?.context
+            })
+            .max()
     }
 
     /// Collects what would get lost on the way to those who were passed over for it; whether there is any.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hr_core::pool::{Member, Pool};
-use hr_core::route::{Target, Verdict};
+use hr_core::route::{Ask, Target, Verdict};
 use hr_core::time::Millis;
 use http::StatusCode;
 
@@ -39,18 +39,30 @@ pub fn refusal(verdict: Verdict, now: Millis, attempts: u32) -> Refusal {
         Verdict::NoProviders => {
             no_providers("no provider is set up for this (`hr auth add PROVIDER` adds one)")
         }
-        Verdict::TooLarge => Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "the request is larger than the context window of every model in the pool",
-        )
-        .code("context_length_exceeded")
-        .param("messages"),
+        Verdict::TooLarge => too_large(&Ask::default(), None),
         Verdict::Unservable { feature } => Refusal::new(
             StatusCode::BAD_REQUEST,
             format!("no model in the pool supports what the request needs: {feature}"),
         )
         .code("unsupported_by_pool"),
     }
+}
+
+/// That no window holds the request; the largest one is told where it is known, in the words that clients read the
+/// numbers from.
+#[must_use]
+pub fn too_large(ask: &Ask, window: Option<u64>) -> Refusal {
+    let (prompt, answer) = (ask.prompt_tokens, ask.max_output.unwrap_or(0));
+    let words = "the request is larger than the context window of every model in the pool";
+    let words = match window.filter(|window| prompt.saturating_add(answer) > *window) {
+        None => words.to_owned(),
+        Some(window) => format!(
+            "{words}: the maximum context length is {window} tokens, but about {} tokens were requested ({prompt} in \
+             the messages, {answer} in the completion)",
+            prompt.saturating_add(answer)
+        ),
+    };
+    Refusal::new(StatusCode::BAD_REQUEST, words).code("context_length_exceeded").param("messages")
 }
 
 /// That every quota is used up for now, for a coding agent which gives up at a 429. It comes back after a 503, so it

@@ -210,6 +210,28 @@ async fn an_error_in_another_shape_gets_the_shape_of_the_dialect() {
 }
 
 #[tokio::test]
+async fn what_no_window_holds_is_called_what_makes_the_client_ask_for_less() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake).model("small", "context = 4000")], "").await;
+    for (tokens, words, wanted) in [
+        (32_000, 10, "input length and `max_tokens` exceed context limit: "),
+        (32_000, 100_000, "prompt is too long: "),
+    ] {
+        let mut body = Client::Messages.question(&"word ".repeat(words), false);
+        body["max_tokens"] = json!(tokens);
+        let got = house.caller().post("/v1/messages", &body).await;
+        assert_eq!(got.status, 400, "{}", got.text());
+        let said = got.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(said.starts_with(wanted) && said.contains("> 4000"), "{said}");
+        let mut body = Client::Chat.question(&"word ".repeat(words), false);
+        body["max_tokens"] = json!(tokens);
+        let got = house.caller().post("/v1/chat/completions", &body).await;
+        assert_eq!(got.json()["error"]["code"], "context_length_exceeded", "{}", got.text());
+    }
+    assert!(fake.calls().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_refused_for_its_content_does_not_look_like_a_wrong_key() {
     let moderated =
         Refusal::new(403, "permission_error", "content_policy_violation", "your input was flagged");

@@ -346,6 +346,14 @@ fn fields_are_made_fit() {
             json!({"tools": tools, "reasoning_effort": "none"}),
             1,
         ),
+        ("effort_up_to_high", json!({"reasoning_effort": "max"}), json!({"reasoning_effort": "high"}), 1),
+        (
+            "effort_up_to_high",
+            json!({"reasoning_effort": "minimal"}),
+            json!({"reasoning_effort": "minimal"}),
+            0,
+        ),
+        ("effort_from_low", json!({"reasoning_effort": "minimal"}), json!({"reasoning_effort": "low"}), 1),
         (
             "effort_to_reasoning_object",
             json!({"reasoning_effort": "low"}),

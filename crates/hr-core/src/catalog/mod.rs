@@ -45,6 +45,8 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "response_format_not_with_tools",
     "effort_none_with_tools",
     "no_sampling_while_reasoning",
+    "effort_up_to_high",
+    "effort_from_low",
     "effort_to_reasoning_object",
     "describe_tools",
     "strip_schema_keys",

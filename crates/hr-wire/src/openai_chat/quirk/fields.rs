@@ -143,6 +143,24 @@ pub(super) fn effort_none_with_tools(bench: &mut Workbench<'_>, losses: &mut Vec
     draft.set("reasoning_effort", "\"none\"");
 }
 
+/// `high` is the most effort.
+pub(super) fn effort_up_to_high(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
+    replace_effort(bench, &["\"xhigh\"", "\"max\""], "high", losses);
+}
+
+/// `low` is the least effort beside none.
+pub(super) fn effort_from_low(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
+    replace_effort(bench, &["\"minimal\""], "low", losses);
+}
+
+fn replace_effort(bench: &mut Workbench<'_>, unknown: &[&str], nearest: &str, losses: &mut Vec<Loss>) {
+    let draft = bench.draft();
+    if draft.get("reasoning_effort").is_some_and(|effort| unknown.contains(&effort)) {
+        draft.set("reasoning_effort", quoted(nearest));
+        losses.push(Loss::changed("reasoning_effort", format!("became `{nearest}`")));
+    }
+}
+
 /// While the model reasons, which it does unless the effort is `none`, words are not drawn as the caller says.
 pub(super) fn no_sampling_while_reasoning(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
     const SAMPLING: [&str; 7] = [

@@ -37,6 +37,8 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("response_format_not_with_tools", fields::response_format_not_with_tools),
     ("effort_none_with_tools", fields::effort_none_with_tools),
     ("no_sampling_while_reasoning", fields::no_sampling_while_reasoning),
+    ("effort_up_to_high", fields::effort_up_to_high),
+    ("effort_from_low", fields::effort_from_low),
     ("effort_to_reasoning_object", fields::effort_to_reasoning_object),
     ("describe_tools", fields::describe_tools),
     ("strip_schema_keys", schema::strip_schema_keys),

@@ -276,6 +276,13 @@ fn reasoning_is_brought_to_what_the_model_takes() {
     let (sent, told) = prepared(&small, &["thinking_by_budget"], Some(600));
     assert_eq!((sent.get("thinking"), lost(&told)), (None, vec!["reasoning"]));
 
+    let all = ask(json!({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}));
+    for (cap, most) in [(None, 32_000), (Some(64_000), 64_000)] {
+        let (sent, _) = prepared(&all, &["thinking_by_budget"], cap);
+        let told = (&sent["max_tokens"], &sent["thinking"]["budget_tokens"]);
+        assert_eq!(told, (&json!(most), &json!(most - 1)));
+    }
+
     let budget = ask(json!({"thinking": {"type": "enabled", "budget_tokens": 31_999, "display": "omitted"}}));
     let (sent, told) = prepared(&budget, &["thinking_adaptive"], None);
     assert_eq!(sent["thinking"], json!({"type": "adaptive", "display": "omitted"}));

@@ -38,7 +38,10 @@ pub(super) fn output(format: &Format, losses: &mut Vec<Loss>) -> Output {
         Format::Schema { schema: Some(schema), .. } => match serde_json::from_str(schema.0.get()) {
             Ok(mut schema) => {
                 if clean(&mut schema) {
-                    losses.push(Loss::changed("format.schema", "limits of values were left out"));
+                    losses.push(Loss::changed(
+                        "format.schema",
+                        "what may be in values was left out or narrowed",
+                    ));
                 }
                 Output::Schema(schema)
             }
@@ -63,7 +66,7 @@ fn clean(schema: &mut Value) -> bool {
                 fields.shift_remove("minItems");
                 lost = true;
             }
-            close(fields);
+            lost |= close(fields);
             for (name, value) in fields.iter_mut() {
                 lost |= match (name.as_str(), &mut *value) {
                     // Here the keys are names of the caller's and no keywords.
@@ -81,13 +84,12 @@ fn clean(schema: &mut Value) -> bool {
     }
 }
 
-/// Objects must say that they hold nothing else.
-fn close(fields: &mut Map<String, Value>) {
+/// Objects must say that they hold nothing else; tells whether one said otherwise.
+fn close(fields: &mut Map<String, Value>) -> bool {
     let is_object =
         fields.get("type").is_some_and(|kind| kind == "object") || fields.contains_key("properties");
-    if is_object {
-        fields.insert("additionalProperties".into(), false.into());
-    }
+    is_object
+        && fields.insert("additionalProperties".into(), false.into()).is_some_and(|before| before != false)
 }
 
 #[cfg(test)]
@@ -110,5 +112,6 @@ mod tests {
             })
         );
         assert!(!clean(&mut schema));
+        assert!(clean(&mut json!({"type": "object", "additionalProperties": {"type": "string"}})));
     }
 }

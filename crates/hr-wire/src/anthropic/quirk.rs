@@ -151,7 +151,9 @@ fn thinking_by_budget(bench: &mut Bench<'_>) {
     let wanted = effort.as_deref().and_then(|word| BUDGETS.iter().find(|(known, _)| *known == word));
     let budget = wanted.map_or(USUAL_BUDGET, |(_, budget)| *budget);
     let asked = bench.number("max_tokens").unwrap_or(u64::MAX);
-    let cap = bench.cap.unwrap_or(u64::MAX);
+    // As much as there is: all that was asked for, where nobody knows how much that may be.
+    let most = if budget == u64::MAX { asked } else { u64::MAX };
+    let cap = bench.cap.unwrap_or(most);
     // The budget counts as part of the answer: there must be room for both.
     let grown = if budget < asked { asked } else { asked.saturating_add(budget).min(cap.max(asked)) };
     let budget = budget.min(grown.saturating_sub(1));

@@ -12,8 +12,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Account;
@@ -73,19 +73,6 @@ pub enum NotRemoved {
     /// Several end so.
     #[error("{0} keys end so")]
     Ambiguous(usize),
-}
-
-/// A stored key as people see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listed {
-    /// The provider, as the file names it.
-    pub provider: String,
-    /// Its place among the provider's keys, counted from 1.
-    pub index: usize,
-    /// Its last characters.
-    pub tail: String,
-    /// The owner that was declared for it.
-    pub owner: Option<String>,
 }
 
 /// Names only: everything else may be secret.
@@ -246,23 +233,6 @@ impl AuthFile {
     pub fn owner(&self, provider: &str, key: &Secret, install: &InstallSecret) -> Option<&str> {
         let id = KeyId::of(install, provider, key);
         self.owners.get(provider)?.get(&id.0).map(String::as_str)
-    }
-
-    /// All stored keys, as people see them.
-    #[must_use]
-    pub fn list(&self, install: &InstallSecret) -> Vec<Listed> {
-        let of = |(provider, keys): &(String, Vec<Secret>)| -> Vec<Listed> {
-            keys.iter()
-                .enumerate()
-                .map(|(place, key)| Listed {
-                    provider: provider.clone(),
-                    index: place + 1,
-                    tail: key.tail(),
-                    owner: self.owner(provider, key, install).map(str::to_owned),
-                })
-                .collect()
-        };
-        self.providers.iter().flat_map(of).collect()
     }
 
     /// Stores a key.

@@ -15,7 +15,7 @@ mod collect;
 pub mod program;
 
 pub use account::{Account, RENEW_AFTER, RENEW_AT_MOST_EVERY, RENEW_BEFORE_END, Renewal};
-pub use auth_file::{Added, AuthFile, Listed, MAX_FILE_BYTES, NotRemoved, Selector};
+pub use auth_file::{Added, AuthFile, MAX_FILE_BYTES, NotRemoved, Selector};
 pub use claims::Claims;
 pub use collect::{AuthSource, Collected, collect_keys, working_directory_counts};
 

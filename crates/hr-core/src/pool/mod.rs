@@ -182,12 +182,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Whether this pool's settings or models know a model of this id.
-    #[must_use]
-    pub fn knows_model(&self, id: &str) -> bool {
-        self.members.iter().any(|member| member.models.iter().any(|model| model.id == id))
-    }
-
     /// Ids of all models that can be asked for, each once, sorted.
     #[must_use]
     pub fn model_ids(&self) -> BTreeSet<&str> {

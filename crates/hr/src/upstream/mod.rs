@@ -7,5 +7,6 @@
 pub mod account;
 pub mod body;
 pub mod client;
+mod known;
 pub mod refresh;
 pub mod sign;

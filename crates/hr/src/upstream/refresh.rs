@@ -18,9 +18,9 @@ use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use sha2::{Digest, Sha256};
 
-use super::account::wall;
 use super::body::UpstreamBody;
 use super::client::Client;
+use super::known::wall;
 use super::sign::OUR_USER_AGENT;
 use crate::files::store::Held;
 use crate::files::{edit, store};

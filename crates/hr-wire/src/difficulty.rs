@@ -3,10 +3,34 @@
 //! Judged on the last turn of the user: a long system prompt or history says how much there is to read, not
 //! how hard the question is. The whole size only sets a floor. No model is asked.
 
-use crate::json;
+use crate::json::{self, Text};
 
 /// The words of a turn are looked at up to this many bytes; a turn that is longer is hard by its size.
 pub const KEYWORD_LIMIT: usize = 4096;
+
+/// The beginning of a turn that comes in these pieces: as much as is looked at.
+pub(crate) fn head_of(pieces: &[Text<'_>]) -> String {
+    let mut words = String::new();
+    for piece in pieces {
+        if words.len() >= KEYWORD_LIMIT {
+            break;
+        }
+        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
+        let head = json::head(piece.raw, KEYWORD_LIMIT);
+        let raw = if head.len() == piece.raw.len() { head } else { whole_escapes(head) };
+        words.push_str(&Text { raw, ..*piece }.decode());
+        words.push(' ');
+    }
+    words
+}
+
+/// The text without an escape that was cut in two at its end.
+fn whole_escapes(raw: &str) -> &str {
+    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
+        Some((at, _)) => &raw[..at],
+        None => raw,
+    }
+}
 
 /// What a phrase says about the turn that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 //! Blocks of an unknown type pass: the API gets new ones faster than routers do.
 
 use crate::check::{empty_array, expect, missing, null, string, unknown_value};
-use crate::difficulty::KEYWORD_LIMIT;
+use crate::difficulty::head_of;
 use crate::envelope::BadRequest;
 use crate::hub::Fingerprint;
 use crate::hub::carrier::{Carried, unpack};
-use crate::json::{self, Cursor, Kind, Text};
+use crate::json::{Cursor, Kind, Text};
 
 const ROLES: &[&str] = &["user", "assistant", "system"];
 
@@ -54,7 +54,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Told, BadRequest> {
     let mut walk = Walk::default();
     messages(cursor, &mut walk).map_err(|bad| bad.within("messages"))?;
     let last_turn_bytes = walk.last_turn.iter().map(|piece| piece.raw.len() as u64).sum();
-    Ok(Told { last_turn: said(&walk.last_turn), last_turn_bytes, ..walk.told })
+    Ok(Told { last_turn: head_of(&walk.last_turn), last_turn_bytes, ..walk.told })
 }
 
 /// Checks the system prompt, a string or blocks of text, and tells its bytes.
@@ -295,28 +295,4 @@ fn source(value: Option<&str>) -> Result<(), BadRequest> {
         }
     });
     read.map_err(|bad| bad.within("source"))
-}
-
-/// The text of these pieces, up to the limit.
-fn said(pieces: &[Text<'_>]) -> String {
-    let mut words = String::new();
-    for piece in pieces {
-        if words.len() >= KEYWORD_LIMIT {
-            break;
-        }
-        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
-        let head = json::head(piece.raw, KEYWORD_LIMIT);
-        let raw = if head.len() == piece.raw.len() { head } else { whole_escapes(head) };
-        words.push_str(&Text { raw, ..*piece }.decode());
-        words.push(' ');
-    }
-    words
-}
-
-/// The text without an escape that was cut in two at its end.
-fn whole_escapes(raw: &str) -> &str {
-    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
-        Some((at, _)) => &raw[..at],
-        None => raw,
-    }
 }

@@ -2,10 +2,10 @@
 
 use super::decoder::beside;
 use crate::check::{empty_array, expect, missing, null, string, unknown_value};
-use crate::difficulty::KEYWORD_LIMIT;
+use crate::difficulty::head_of;
 use crate::envelope::BadRequest;
 use crate::hub::Fingerprint;
-use crate::json::{self, Cursor, Kind, Text};
+use crate::json::{Cursor, Kind, Text};
 
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "tool", "function"];
 
@@ -53,7 +53,7 @@ struct Walk<'a> {
 pub(crate) fn read(cursor: &mut Cursor<'_>) -> Result<Told, BadRequest> {
     let mut walk = Walk::default();
     messages(cursor, &mut walk).map_err(|bad| bad.within("messages"))?;
-    Ok(Told { last_turn: words(&walk.last_turn), ..walk.told })
+    Ok(Told { last_turn: head_of(&walk.last_turn), ..walk.told })
 }
 
 fn messages<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadRequest> {
@@ -63,32 +63,6 @@ fn messages<'a>(cursor: &mut Cursor<'a>, walk: &mut Walk<'a>) -> Result<(), BadR
         message(cursor, walk).map_err(|bad| bad.within(&format!("[{index}]")))
     })?;
     if walk.told.messages == 0 { Err(empty_array()) } else { Ok(()) }
-}
-
-/// The text of these pieces, up to the limit.
-fn words(pieces: &[Text<'_>]) -> String {
-    let mut words = String::new();
-    for piece in pieces {
-        if words.len() >= KEYWORD_LIMIT {
-            break;
-        }
-        // Escapes only shrink when they are read, so the limit may be applied to the text as written.
-        let cut = match json::head(piece.raw, KEYWORD_LIMIT) {
-            whole if whole.len() == piece.raw.len() => *piece,
-            head => Text { raw: whole_escapes(head), ..*piece },
-        };
-        words.push_str(&cut.decode());
-        words.push(' ');
-    }
-    words
-}
-
-/// The text without an escape that was cut in two at its end.
-fn whole_escapes(raw: &str) -> &str {
-    match raw.char_indices().rev().take(6).find(|(_, character)| *character == '\\') {
-        Some((at, _)) => &raw[..at],
-        None => raw,
-    }
 }
 
 /// What one message holds.

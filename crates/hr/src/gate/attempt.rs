@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Work;
 use hr_wire::complaint;
@@ -28,9 +28,6 @@ const MAX_ERROR_BYTES: usize = hr_wire::complaint::MAX_ERROR_BODY;
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 /// The most bytes of a stream that are held back before its first good event.
 const MAX_PREFACE_BYTES: usize = 1024 * 1024;
-
-/// What some servers put before a text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is sent in one attempt.
 pub struct Order {
@@ -141,36 +138,31 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
         return Ok(Started::Whole(Box::new(Translation { body: bytes, whole, keepsake: None })));
     }
     if !stream {
-        let bytes = if is_stream(&bytes) {
-            // A server that only streams: the caller gets what the stream amounts to.
-            lane.upstream.to_whole(&bytes, provider, receipt.now())?
-        } else {
-            bytes
-        };
         return Ok(Started::Whole(Box::new(lane.whole(bytes, provider, receipt.now())?)));
     }
-    // A server that cannot stream, or did not for once: its answer becomes the stream that was asked for.
-    lane.upstream.read_whole(&bytes, &provider.errors, receipt.now())?;
-    let events = lane.upstream.to_stream(&bytes)?;
-    let mut watch = lane.watch(provider, receipt.now(), !wants_usage);
-    let mut out = Vec::new();
-    watch.push(events, &mut out)?;
-    watch.finish(&mut out)?;
-    Ok(Started::Stream(Opening { ready: out.into(), rest: None, watch }))
+    let (watch, ready) = lane.streamed(&bytes, provider, receipt.now(), !wants_usage)?;
+    Ok(Started::Stream(Opening { ready: ready.into(), rest: None, watch }))
 }
 
 /// Reads a body up to the first piece that is not blank. What it is shows there; what it is called may be wrong.
 async fn begin(body: &mut UpstreamBody) -> Result<Bytes, Failed> {
-    let mut first = Bytes::new();
-    while first.trim_ascii().is_empty() {
-        let Some(chunk) = body.chunk().await else { break };
+    let Some(first) = body.chunk().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(|error| broken(&error))?;
+    if !first.trim_ascii().is_empty() {
+        return Ok(first);
+    }
+    let mut all = BytesMut::from(first);
+    while let Some(chunk) = body.chunk().await {
         let chunk = chunk.map_err(|error| broken(&error))?;
-        first = if first.is_empty() { chunk } else { [first, chunk].concat().into() };
-        if first.len() > MAX_PREFACE_BYTES && first.trim_ascii().is_empty() {
+        all.extend_from_slice(&chunk);
+        if !chunk.trim_ascii().is_empty() {
+            break;
+        }
+        if all.len() > MAX_PREFACE_BYTES {
             return Err(Failure::new(FailureKind::Malformed, "much was sent and nothing said").into());
         }
     }
-    Ok(first)
+    Ok(all.freeze())
 }
 
 /// Reads a stream that begins with this piece up to its first good event.
@@ -228,12 +220,6 @@ async fn refused(
 /// Whether a body that begins so is JSON, which no stream of events begins like.
 fn is_json(first: &[u8]) -> bool {
     matches!(first.trim_ascii_start().first(), Some(b'{' | b'['))
-}
-
-/// Whether a body is a stream of events, which no JSON begins like.
-fn is_stream(body: &[u8]) -> bool {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
-    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| body.starts_with(field))
 }
 
 /// A call that got no answer.

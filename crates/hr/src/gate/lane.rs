@@ -11,6 +11,9 @@ use hr_wire::dialect::{ClientHalf, Echo, UpstreamHalf, WatchOptions};
 use hr_wire::hub::Names;
 use hr_wire::lane::{Translated, Translation, Watch, translate_whole};
 
+/// What some servers put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// How the answer to an attempt is read, and what the caller gets of it.
 pub struct Lane {
     /// What the caller speaks.
@@ -44,11 +47,13 @@ impl Lane {
         }
     }
 
-    /// A whole reply as the caller gets it, and what is to know of it.
+    /// A whole reply as the caller gets it, and what is to know of it. A server that only streams gave a stream:
+    /// then it is what that amounts to.
     ///
     /// # Errors
     /// The failure that it really is.
-    pub fn whole(&self, body: Bytes, provider: &Provider, now: Millis) -> Result<Translation, Failure> {
+    pub fn whole(&self, body: Bytes, provider: &Arc<Provider>, now: Millis) -> Result<Translation, Failure> {
+        let body = if is_stream(&body) { self.upstream.to_whole(&body, provider, now)? } else { body };
         match &self.names {
             None => {
                 let whole = self.upstream.read_whole(&body, &provider.errors, now)?;
@@ -60,4 +65,30 @@ impl Lane {
             }
         }
     }
+
+    /// The stream that was asked for, of a server that cannot stream or did not for once, with its watch.
+    ///
+    /// # Errors
+    /// The failure that it really is.
+    pub fn streamed(
+        &self,
+        body: &Bytes,
+        provider: &Arc<Provider>,
+        now: Millis,
+        hide_usage: bool,
+    ) -> Result<(Box<dyn Watch>, Vec<Bytes>), Failure> {
+        self.upstream.read_whole(body, &provider.errors, now)?;
+        let events = self.upstream.to_stream(body)?;
+        let mut watch = self.watch(provider, now, hide_usage);
+        let mut out = Vec::new();
+        watch.push(events, &mut out)?;
+        watch.finish(&mut out)?;
+        Ok((watch, out))
+    }
+}
+
+/// Whether a body is a stream of events, which no JSON begins like.
+fn is_stream(body: &[u8]) -> bool {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body).trim_ascii_start();
+    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| body.starts_with(field))
 }

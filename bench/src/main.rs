@@ -69,7 +69,7 @@ struct RunArgs {
     /// The release binary to measure; without it `hr` is built and taken from beside this program
     #[arg(long, value_name = "PATH")]
     hr: Option<PathBuf>,
-    /// Fewer and shorter rounds: a first impression in less than half a minute
+    /// Fewer and shorter rounds: a first impression in a minute and a half
     #[arg(long)]
     quick: bool,
     /// Print JSON

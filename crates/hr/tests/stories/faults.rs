@@ -54,6 +54,7 @@ async fn good() -> Vec<Good> {
         (Client::Chat, Dialect::Chat),
         (Client::Messages, Dialect::Anthropic),
         (Client::Responses, Dialect::Responses),
+        (Client::Responses, Dialect::Codex),
     ] {
         for answer in [
             Answer::text("Grüße, \"all\" of it: {1, 2}").chunks(6),

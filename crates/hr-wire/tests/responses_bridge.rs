@@ -573,3 +573,20 @@ fn calls_side_by_side_stand_in_the_order_of_their_places() {
     let ids: Vec<&str> = output.iter().map(|item| item["call_id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["call_a", "call_b", "call_c"]);
 }
+
+#[test]
+fn a_file_has_a_name_that_tells_what_it_is() {
+    for (title, media_type, name) in [
+        (None, "application/pdf", "document.pdf"),
+        (Some("report.pdf"), "application/pdf", "report.pdf"),
+        (Some("Report of 2026"), "application/pdf", "Report of 2026.pdf"),
+        (None, "text/plain", "document.txt"),
+        (Some("table"), "text/csv", "table.csv"),
+    ] {
+        let source = DocumentSource::Base64 { media_type: media_type.into(), data: "AA==".into() };
+        let document = Document { source, title: title.map(str::to_owned), context: None };
+        let messages = vec![message(Role::User, vec![Part::Document(document)])];
+        let (body, _) = sent(&Request { messages, ..Request::default() }, &[]);
+        assert_eq!(body["input"][0]["content"][0]["filename"], name);
+    }
+}

@@ -5,13 +5,14 @@ use hr_core::catalog::Dialect;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::file::wire_file;
 use super::request::EFFORTS;
 use super::types::{WireFormat, WireReasoning, WireText, WireTool};
 use crate::dialect::{Encoded, Outgoing};
 use crate::hub::{
-    CallKind, Document, DocumentSource, Effort, Format, ImageSource, LONGEST_ID, Loss, Message, NameRules,
-    Names, Opaque, OpaqueKind, Part, Reasoning, ReasoningWish, Request, Role, Thinking, Tool, ToolCall,
-    ToolChoice, ToolKind, ToolOutput, legal_id, repair,
+    CallKind, Effort, Format, ImageSource, LONGEST_ID, Loss, Message, NameRules, Names, Opaque, OpaqueKind,
+    Part, Reasoning, ReasoningWish, Request, Role, Thinking, Tool, ToolCall, ToolChoice, ToolKind,
+    ToolOutput, legal_id, repair,
 };
 use crate::json::quoted;
 use crate::neutral::is_neutral;
@@ -469,25 +470,5 @@ fn name_of(part: &Part) -> &str {
         Part::Audio { .. } => "audio",
         Part::Other { value, .. } => value["type"].as_str().unwrap_or("unknown"),
         _ => "part",
-    }
-}
-
-fn wire_file(document: &Document) -> Value {
-    let title = document.title.as_deref();
-    match &document.source {
-        DocumentSource::Url(url) => json!({"type": "input_file", "file_url": url}),
-        DocumentSource::File(id) => json!({"type": "input_file", "file_id": id}),
-        DocumentSource::Base64 { media_type, data } => json!({
-            "type": "input_file",
-            "filename": title.unwrap_or("document.pdf"),
-            "file_data": format!("data:{media_type};base64,{data}"),
-        }),
-        DocumentSource::Text(text) => {
-            let told = match title {
-                Some(title) => format!("{title}:\n{text}"),
-                None => text.clone(),
-            };
-            json!({"type": "input_text", "text": told})
-        }
     }
 }

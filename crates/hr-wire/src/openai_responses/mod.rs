@@ -9,6 +9,7 @@ mod compose;
 pub mod encoder;
 pub mod error;
 pub mod facts;
+mod file;
 mod glance;
 mod halves;
 mod input;

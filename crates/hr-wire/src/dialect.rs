@@ -155,7 +155,8 @@ pub struct Outgoing<'a> {
     pub max_output_cap: Option<u64>,
     /// Tokens added to the caller's limit for reasoning, before the cap.
     pub reasoning_reserve: u64,
-    /// Opaque things in the conversation that somebody else issued; they are left out, with their pairs.
+    /// Opaque things in the conversation that somebody else issued, in ascending order; they are left out, with
+    /// their pairs.
     pub foreign: &'a [Fingerprint],
 }
 
@@ -178,7 +179,13 @@ impl<'a> Outgoing<'a> {
     /// Whether this opaque thing may be sent.
     #[must_use]
     pub fn may_send(&self, opaque: &Opaque) -> bool {
-        self.foreign.is_empty() || !self.foreign.contains(&opaque.fingerprint())
+        self.foreign.is_empty() || !self.is_foreign(opaque.fingerprint())
+    }
+
+    /// Whether somebody else issued this. Conversations may hold many such things.
+    #[must_use]
+    pub fn is_foreign(&self, thing: Fingerprint) -> bool {
+        self.foreign.binary_search(&thing).is_ok()
     }
 }
 

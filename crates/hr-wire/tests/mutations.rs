@@ -118,7 +118,8 @@ proptest! {
         let Ok(decoded) = client_half(*from).decode(&envelope) else { return Ok(()) };
         let functions = QUIRK_FUNCTIONS.iter().map(|name| (*name).to_owned()).collect();
         let quirks = Quirks { functions, ..Quirks::default() };
-        let foreign: Vec<Fingerprint> = facts.opaque.iter().step_by(2).copied().collect();
+        let mut foreign: Vec<Fingerprint> = facts.opaque.iter().step_by(2).copied().collect();
+        foreign.sort_unstable();
         for to in Dialect::ALL {
             let outgoing =
                 Outgoing { max_output_cap: Some(3000), foreign: &foreign, ..Outgoing::new("theirs", &quirks) };

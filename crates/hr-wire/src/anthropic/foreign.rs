@@ -55,7 +55,7 @@ fn of_block(block: &str, outgoing: &Outgoing<'_>) -> Fate {
         _ => return Fate::Keep,
     };
     let Some(field) = patch::field(block, key).and_then(patch::string) else { return Fate::Keep };
-    let is_foreign = |data: &str| outgoing.foreign.contains(&Fingerprint::of(data));
+    let is_foreign = |data: &str| outgoing.is_foreign(Fingerprint::of(data));
     match unpack(&field) {
         Carried::Native(data) if is_foreign(&data) => Fate::Drop,
         Carried::Native(_) => Fate::Keep,

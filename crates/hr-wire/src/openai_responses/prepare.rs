@@ -56,7 +56,7 @@ fn without_foreign(input: &str, outgoing: &Outgoing<'_>, losses: &mut Vec<Loss>)
         let is_foreign = || {
             field("encrypted_content").is_some_and(|blob| {
                 let is_ours = matches!(carrier::unpack(&blob), Carried::Ours(_));
-                is_ours || fingerprint(&blob).is_some_and(|known| outgoing.foreign.contains(&known))
+                is_ours || fingerprint(&blob).is_some_and(|known| outgoing.is_foreign(known))
             })
         };
         let kind = field("type");

@@ -203,7 +203,9 @@ impl<'a> Journey<'a> {
     /// The opaque things that a candidate must not get.
     fn foreign_to(&self, candidate: Candidate) -> Vec<Fingerprint> {
         if self.bared.contains(&candidate) {
-            return self.issued.iter().map(|(thing, _)| *thing).collect();
+            let mut all: Vec<Fingerprint> = self.issued.iter().map(|(thing, _)| *thing).collect();
+            all.sort_unstable();
+            return all;
         }
         memory::foreign_to(candidate, self.roster, &self.issued)
     }

@@ -91,8 +91,8 @@ impl Memory {
     }
 }
 
-/// The opaque things that somebody else issued than this candidate; also those of an unknown issuer, where several
-/// could be it.
+/// The opaque things that somebody else issued than this candidate, in ascending order; also those of an unknown
+/// issuer, where several could be it.
 #[must_use]
 pub fn foreign_to(
     candidate: Candidate,
@@ -110,7 +110,10 @@ pub fn foreign_to(
         Some(issuer) => **issuer != *key,
         None => keys > 1,
     };
-    issued.iter().filter(|(_, issuer)| is_foreign(issuer)).map(|(thing, _)| *thing).collect()
+    let foreign = issued.iter().filter(|(_, issuer)| is_foreign(issuer));
+    let mut foreign: Vec<Fingerprint> = foreign.map(|(thing, _)| *thing).collect();
+    foreign.sort_unstable();
+    foreign
 }
 
 impl Default for Memory {

@@ -120,8 +120,8 @@ pub async fn renew(order: Order) -> Ended {
 }
 
 async fn alone(order: Order) -> anyhow::Result<Ended> {
-    let turn = turn_file(&order.auth, &order.account.id);
-    let _turn = blocking(move || Held::take_within(&turn, TURN_PATIENCE)).await?;
+    let (auth, id) = (order.auth.clone(), order.account.id.clone());
+    let _turn = blocking(move || Held::take_within(&turn_file(&auth, &id), TURN_PATIENCE)).await?;
     if let Some(unsaved) = order.unsaved {
         return keep(order.auth, unsaved).await;
     }

@@ -79,12 +79,9 @@ impl Replies {
         let Ok(reply) = Envelope::read(body.clone()) else { return };
         let Some(id) = reply.get("id").and_then(text) else { return };
         let before = request.get("input").map(items).unwrap_or_default();
-        let listed: Vec<&RawValue> =
-            reply.get("output").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
-        for item in listed {
-            let Ok(Item { id: Some(id), .. }) = serde_json::from_str(item.get()) else { continue };
-            let weight = ENTRY_BYTES + 2 * id.len() + item.get().len();
-            self.items.lock().put(now, (caller, id.into_owned()), item.get().into(), weight);
+        for (id, item) in named_items(&reply) {
+            let weight = ENTRY_BYTES + 2 * id.len() + item.len();
+            self.items.lock().put(now, (caller, id), item.into(), weight);
         }
         let weight = ENTRY_BYTES + 2 * id.len() + before.len() + body.len();
         let kept = Arc::new(Kept { before, body });
@@ -184,13 +181,18 @@ impl Replies {
         Ok(answer::whole(StatusCode::OK, "application/json", body))
     }
 
-    /// Forgets a reply.
+    /// Forgets a reply, and its items.
     ///
     /// # Errors
     /// 404 when it is not kept.
     pub fn forget(&self, now: Millis, caller: CallerId, id: &str) -> Result<Answer, Refusal> {
-        self.find(now, caller, id).ok_or_else(|| unknown(id))?;
+        let kept = self.find(now, caller, id).ok_or_else(|| unknown(id))?;
         self.whole.lock().remove(&(caller, id.to_owned()));
+        if let Ok(reply) = Envelope::read(kept.body.clone()) {
+            for (item, _) in named_items(&reply) {
+                self.items.lock().remove(&(caller, item));
+            }
+        }
         let body = serde_json::json!({ "id": id, "object": "response", "deleted": true });
         Ok(answer::json(StatusCode::OK, &body))
     }
@@ -214,6 +216,16 @@ fn unknown(id: &str) -> Refusal {
 /// An id as it may be repeated to who made it up.
 fn shown(id: &str) -> String {
     id.chars().take(100).collect()
+}
+
+/// The items of a reply that have ids, by these.
+fn named_items(reply: &Envelope) -> impl Iterator<Item = (String, &str)> {
+    let listed: Vec<&RawValue> =
+        reply.get("output").and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+    listed.into_iter().filter_map(|item| {
+        let Item { id, .. } = serde_json::from_str(item.get()).ok()?;
+        Some((id?.into_owned(), item.get()))
+    })
 }
 
 /// The items of an input or output, as JSON texts with commas between them. A text is a message of the user.

@@ -79,6 +79,14 @@ async fn an_item_may_be_named_instead_of_sent_again() {
         assert_eq!(Client::Responses.text(&got.json()), "done", "{upstream:?}");
         assert!(!fake.calls()[1].json().to_string().contains("item_reference"), "{upstream:?}");
         assert!(fake.violations().is_empty(), "{upstream:?}: {:?}", fake.violations());
+
+        // A reply that is forgotten takes its items with it.
+        let page = format!("/v1/responses/{}", reply["id"].as_str().unwrap());
+        let caller = house.caller();
+        assert_eq!(caller.send(caller.request("DELETE", &page, "")).await.status, 200);
+        house.caller().post("/v1/responses", &body).await;
+        let sent: Vec<String> = fake.calls().iter().skip(2).map(|call| call.json().to_string()).collect();
+        assert!(sent.iter().all(|sent| !sent.contains("\"arguments\"")), "{upstream:?}: {sent:?}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::plan::Plan;
-use super::tried::Tried;
+use super::tried::{Memory, Tried};
 use crate::failure::FailureKind;
 use crate::time::Millis;
 
@@ -62,7 +62,9 @@ impl Plan {
     /// not have served anyway matter only when nobody could.
     #[must_use]
     pub fn verdict(&self, tried: &Tried) -> Verdict {
-        let mut reasons = Reasons { failing: !self.choices.is_empty(), ..Reasons::default() };
+        // Who is left was not asked for want of time or calls; of who was, the failure below tells.
+        let unasked = self.choices.iter().any(|choice| tried.memory(choice.candidate) == Memory::Fresh);
+        let mut reasons = Reasons { failing: unasked, ..Reasons::default() };
         for exclusion in &self.exclusions {
             match (exclusion.gate, exclusion.because) {
                 (Gate::Cooldown, Some(kind)) => reasons.failure(kind, None),

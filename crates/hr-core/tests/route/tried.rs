@@ -32,6 +32,27 @@ fn a_request_does_not_come_back_unasked() {
 }
 
 #[test]
+fn who_is_asked_twice_and_limits_twice_is_a_limit() {
+    let mut world = one_provider(3);
+    let mut tried = Tried::default();
+    for _round in 0..2 {
+        for name in ["a/m/0", "a/m/1"] {
+            let choice = world.choice(name);
+            let limited = because(FailureKind::RateLimited, 2);
+            world.fail(&choice, limited.clone());
+            tried.note(&world.roster, choice.candidate, &limited);
+        }
+        world.wait(3);
+        tried.forgive_passing();
+    }
+    let verdict = |world: &World, tried: &Tried| world.replan(&ask(), tried).verdict(tried);
+    assert!(matches!(verdict(&world, &tried), Verdict::Unavailable { .. }), "one was never asked");
+    let last = world.choice("a/m/2");
+    tried.note(&world.roster, last.candidate, &because(FailureKind::RateLimited, 2));
+    assert!(matches!(verdict(&world, &tried), Verdict::RateLimited { .. }), "{:?}", verdict(&world, &tried));
+}
+
+#[test]
 fn what_will_not_pass_is_not_forgiven() {
     let world = one_provider(1);
     for kind in [FailureKind::BadKey, FailureKind::Timeout, FailureKind::TooLarge, FailureKind::QuotaSpent] {

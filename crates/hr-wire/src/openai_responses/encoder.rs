@@ -44,6 +44,8 @@ pub struct Encoder {
     /// The response that failed, when it did.
     failed: Option<String>,
     ended: bool,
+    /// Whether only the whole reply is wanted, and no events on the way there.
+    silent: bool,
 }
 
 /// A block, and the item that it became.
@@ -100,11 +102,21 @@ impl Encoder {
             reply: None,
             failed: None,
             ended: false,
+            silent: false,
             echo,
         }
     }
 
+    /// An encoder for the reply to this request that writes no events: only the whole of it is wanted.
+    #[must_use]
+    pub fn silent(echo: Arc<Echo>) -> Self {
+        Self { silent: true, ..Self::new(echo) }
+    }
+
     fn event(&mut self, kind: &str, mut fields: Value, out: &mut Vec<u8>) {
+        if self.silent {
+            return;
+        }
         fields["type"] = json!(kind);
         fields["sequence_number"] = json!(self.sequence);
         self.sequence += 1;
@@ -114,6 +126,9 @@ impl Encoder {
 
     /// An event about the whole response.
     fn lifecycle(&mut self, kind: &str, response: &str, out: &mut Vec<u8>) {
+        if self.silent {
+            return;
+        }
         lifecycle(kind, self.sequence, response, out);
         self.sequence += 1;
     }
@@ -139,7 +154,7 @@ impl Encoder {
         self.begun = true;
         // Signs of life may have begun the stream already.
         self.sequence = self.echo.signs.count();
-        if self.sequence == 0 {
+        if self.sequence == 0 && !self.silent {
             let response = self.response("in_progress", None, None);
             self.lifecycle("response.created", &response, out);
             self.lifecycle("response.in_progress", &response, out);

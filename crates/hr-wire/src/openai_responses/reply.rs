@@ -112,11 +112,11 @@ fn blocks(item: &Value) -> Vec<Block> {
 /// Writes a whole reply: what its stream would have ended with.
 #[must_use]
 pub fn encode(reply: &Reply, echo: &Echo) -> Bytes {
-    let mut encoder = Encoder::new(Arc::new(echo.clone()));
-    let mut stream = Vec::new();
+    let mut encoder = Encoder::silent(Arc::new(echo.clone()));
+    let mut nothing = Vec::new();
     for event in unfold(reply) {
-        encoder.push(&event, &mut stream);
+        encoder.push(&event, &mut nothing);
     }
-    encoder.finish(&mut stream);
+    encoder.finish(&mut nothing);
     encoder.whole()
 }

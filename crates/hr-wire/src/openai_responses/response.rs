@@ -80,15 +80,17 @@ pub(super) fn write(state: &State<'_>, echo: &Echo) -> String {
         out.push_str(key);
         out.push_str("\":");
         let said = echo.request.as_ref().and_then(|request| request.get(key));
-        out.push_str(&said.filter(|said| *said != "null").map_or_else(
-            || (*unsaid).to_owned(),
-            |said| filled(key, said).unwrap_or_else(|| said.to_owned()),
-        ));
+        match said.filter(|said| *said != "null") {
+            None => out.push_str(unsaid),
+            Some(said) => out.push_str(filled(key, said).as_deref().unwrap_or(said)),
+        }
     }
     out.push('}');
     // What the caller said is told as it was written, but an event has its data on one line. Line ends stand only
     // between the tokens of JSON, never in them.
-    out.retain(|letter| !matches!(letter, '\n' | '\r'));
+    if memchr::memchr2(b'\n', b'\r', out.as_bytes()).is_some() {
+        out.retain(|letter| !matches!(letter, '\n' | '\r'));
+    }
     out
 }
 

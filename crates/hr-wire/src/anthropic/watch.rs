@@ -17,13 +17,11 @@ use crate::dialect::WatchOptions;
 use crate::hub::carrier::{Carried, unpack};
 use crate::hub::{Fingerprint, Finish, FinishKind};
 use crate::json::quoted;
+use crate::lane::pass::{self, Fate, Judge, Unreadable};
 use crate::lane::{self, Keepsake, no_answer};
 use crate::patch;
 use crate::refusal::Refusal;
 use crate::sse::{self, Decoder, Frame};
-
-/// How many events that cannot be read are withheld before the stream is given up.
-const UNREADABLE_TOLERATED: u64 = 1;
 
 const STOP: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
 
@@ -37,22 +35,12 @@ pub(super) struct Watch {
     reasoning: bool,
     began: bool,
     done: bool,
-    withheld: u64,
+    unreadable: Unreadable,
     /// The signature of the block under way.
     signature: String,
     issued: Vec<Fingerprint>,
     /// The reply as far as it came, when it is wanted.
     assembly: Option<Assembly>,
-}
-
-/// What becomes of one event.
-enum Fate {
-    /// It goes out as it came.
-    Pass,
-    /// It stays here.
-    Withhold,
-    /// These bytes go out instead.
-    Replace(Bytes),
 }
 
 impl Watch {
@@ -67,45 +55,10 @@ impl Watch {
             reasoning: false,
             began: false,
             done: false,
-            withheld: 0,
+            unreadable: Unreadable::default(),
             signature: String::new(),
             issued: Vec::new(),
         }
-    }
-
-    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        let Some(data) = &frame.data else { return self.judge_without_data(frame) };
-        let trimmed = data.trim_ascii();
-        if trimmed.is_empty() || trimmed == b"[DONE]" {
-            return Ok(Fate::Withhold);
-        }
-        let name = frame.event.as_deref().unwrap_or_default();
-        if name == b"ping" && trimmed != b"{\"type\": \"ping\"}" && trimmed != b"{\"type\":\"ping\"}" {
-            return Ok(Fate::Replace(Bytes::from_static(error::PING)));
-        }
-        self.began |= name != b"ping";
-        if name == b"error" {
-            return Err(self.error(data));
-        }
-        let Ok(event) = serde_json::from_slice::<WireEvent<'_>>(data) else { return self.unreadable() };
-        if event.kind == "error" || event.error.is_some_and(|error| error.get() != "null") {
-            return Err(self.error(data));
-        }
-        if event.kind.is_empty() {
-            return self.unreadable();
-        }
-        if let Some(assembly) = &mut self.assembly {
-            assembly.take(data);
-        }
-        self.take(&event)?;
-        let renamed = if event.kind == "message_start" { self.renamed(data) } else { None };
-        let named = name == event.kind.as_bytes();
-        if named && renamed.is_none() && !frame.has_connection_fields {
-            return Ok(Fate::Pass);
-        }
-        let mut plain = Vec::with_capacity(data.len() + 64);
-        sse::encode(&mut plain, Some(&event.kind), renamed.as_deref().map_or(data, str::as_bytes));
-        Ok(Fate::Replace(plain.into()))
     }
 
     /// The beginning of the message with the model that the caller asked for.
@@ -196,97 +149,67 @@ impl Watch {
         }
     }
 
-    /// An event without data: comments pass, anything else was never meant as a stream of events.
-    fn judge_without_data(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        match frame.raw.trim_ascii().first() {
-            Some(b'{' | b'[') => Err(self.error(&frame.raw)),
-            Some(b'<') => Err(malformed("the stream is a page of HTML".into())),
-            Some(b':') if !frame.has_connection_fields && frame.event.is_none() => Ok(Fate::Pass),
-            None => Ok(Fate::Pass),
-            Some(_) => Ok(Fate::Withhold),
-        }
-    }
-
     fn error(&self, data: &[u8]) -> Failure {
         error::read_inner(data, &self.options.provider.errors, self.options.now)
     }
+}
 
-    fn unreadable(&mut self) -> Result<Fate, Failure> {
-        self.withheld += 1;
-        if self.withheld > UNREADABLE_TOLERATED {
-            return Err(malformed("a second event of the stream cannot be read".into()));
-        }
-        Ok(Fate::Withhold)
+impl Judge for Watch {
+    fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
     }
 
-    /// The last event, which may lack its empty line.
-    fn last(&mut self, frame: &Frame, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        let withheld = self.withheld;
-        let fate = self.judge(frame)?;
-        if self.withheld > withheld {
-            // Half an event at the end is where the connection broke.
-            return self.sound();
+    fn is_over(&self) -> bool {
+        self.done
+    }
+
+    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
+        let Some(data) = &frame.data else {
+            return pass::without_data(frame, |raw| self.error(raw));
+        };
+        let trimmed = data.trim_ascii();
+        if trimmed.is_empty() || trimmed == b"[DONE]" {
+            return Ok(Fate::Withhold);
         }
-        match fate {
-            Fate::Withhold => {}
-            Fate::Replace(bytes) => out.push(bytes),
-            Fate::Pass if frame.data.is_none() => {}
-            Fate::Pass => {
-                let mut whole = frame.raw.to_vec();
-                let missing = if whole.ends_with(b"\n") { 1 } else { 2 };
-                whole.resize(whole.len() + missing, b'\n');
-                out.push(whole.into());
-            }
+        let name = frame.event.as_deref().unwrap_or_default();
+        if name == b"ping" && trimmed != b"{\"type\": \"ping\"}" && trimmed != b"{\"type\":\"ping\"}" {
+            return Ok(Fate::Replace(Bytes::from_static(error::PING)));
         }
-        Ok(())
+        self.began |= name != b"ping";
+        if name == b"error" {
+            return Err(self.error(data));
+        }
+        let Ok(event) = serde_json::from_slice::<WireEvent<'_>>(data) else {
+            return self.unreadable.withhold(data);
+        };
+        if event.kind == "error" || event.error.is_some_and(|error| error.get() != "null") {
+            return Err(self.error(data));
+        }
+        if event.kind.is_empty() {
+            return self.unreadable.withhold(data);
+        }
+        if let Some(assembly) = &mut self.assembly {
+            assembly.take(data);
+        }
+        self.take(&event)?;
+        let renamed = if event.kind == "message_start" { self.renamed(data) } else { None };
+        let named = name == event.kind.as_bytes();
+        if named && renamed.is_none() && !frame.has_connection_fields {
+            return Ok(Fate::Pass);
+        }
+        let mut plain = Vec::with_capacity(data.len() + 64);
+        sse::encode(&mut plain, Some(&event.kind), renamed.as_deref().map_or(data, str::as_bytes));
+        Ok(Fate::Replace(plain.into()))
     }
 }
 
 impl lane::Watch for Watch {
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        // Neighbours within the chunk go out together: `run` is what waits to.
-        let mut run = 0..0;
-        self.decoder.push(chunk.clone());
-        let ended = loop {
-            if self.done {
-                break Ok(());
-            }
-            let frame = match self.decoder.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(malformed(error.to_string())),
-            };
-            let fate = match self.judge(&frame) {
-                Ok(fate) => fate,
-                Err(failure) => break Err(failure),
-            };
-            let instead = match (fate, frame.within) {
-                (Fate::Pass, Some(span)) if span.start == run.end => {
-                    run.end = span.end;
-                    continue;
-                }
-                (Fate::Pass, Some(span)) => {
-                    flush(&chunk, &mut run, out);
-                    run = span;
-                    continue;
-                }
-                (Fate::Pass, None) => Some(frame.raw),
-                (Fate::Replace(bytes), _) => Some(bytes),
-                (Fate::Withhold, _) => None,
-            };
-            flush(&chunk, &mut run, out);
-            out.extend(instead);
-        };
-        flush(&chunk, &mut run, out);
-        ended
+        pass::push(self, &chunk, out)
     }
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        if !self.done
-            && let Some(frame) = self.decoder.finish()
-        {
-            self.last(&frame, out)?;
-        }
+        pass::push_last(self, out)?;
         if self.done {
             return Ok(());
         }
@@ -313,7 +236,7 @@ impl lane::Watch for Watch {
     }
 
     fn withheld(&self) -> u64 {
-        self.withheld
+        self.unreadable.count()
     }
 
     fn fail(&mut self, refusal: &Refusal<'_>) -> Bytes {
@@ -336,12 +259,4 @@ impl lane::Watch for Watch {
         let assembly = self.assembly.take().filter(|_| self.done)?;
         Some(super::whole::with_model(&assembly.finish()?, &Arc::clone(&self.options.echo).model))
     }
-}
-
-/// Passes what waits to, as a slice of its chunk.
-fn flush(chunk: &Bytes, run: &mut std::ops::Range<usize>, out: &mut Vec<Bytes>) {
-    if run.start < run.end {
-        out.push(if run.len() == chunk.len() { chunk.clone() } else { chunk.slice(run.clone()) });
-    }
-    *run = run.end..run.end;
 }

@@ -5,6 +5,7 @@
 //! is judged once, on hub events, so that no pair of dialects has rules of its own.
 
 mod law;
+pub(crate) mod pass;
 mod translated;
 mod whole;
 

@@ -16,10 +16,8 @@ use super::whole::broken_off;
 use crate::complaint::read_inner_error;
 use crate::hub::{Fingerprint, Finish};
 use crate::lane::no_answer;
+use crate::lane::pass::{self, Fate, Judge, Unreadable};
 use crate::sse::{self, Decoder, Frame};
-
-/// How many events that cannot be read are withheld before the stream is given up.
-const UNREADABLE_TOLERATED: u64 = 1;
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
 
@@ -42,20 +40,9 @@ pub struct Watch {
     /// Whether anything at all came that has data.
     began: bool,
     done: bool,
-    withheld: u64,
-    unreadable: u64,
+    unreadable: Unreadable,
     /// Opaque things that passed and were not asked for yet.
     issued: Vec<Fingerprint>,
-}
-
-/// What becomes of one event.
-enum Fate {
-    /// It goes out as it came.
-    Pass,
-    /// It stays here.
-    Withhold,
-    /// These bytes go out instead.
-    Replace(Bytes),
 }
 
 impl Watch {
@@ -76,54 +63,13 @@ impl Watch {
     /// Takes the next chunk and puts what may go out into `out`. A chunk of whole events that all pass goes
     /// out as it is, in one piece.
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        if self.done {
-            return Ok(());
-        }
-        // Neighbours within the chunk go out together: `run` is what waits to.
-        let mut run = 0..0;
-        self.decoder.push(chunk.clone());
-        let ended = loop {
-            if self.done {
-                break Ok(());
-            }
-            let frame = match self.decoder.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(Failure::new(FailureKind::Malformed, error.to_string())),
-            };
-            let fate = match self.judge(&frame) {
-                Ok(fate) => fate,
-                Err(failure) => break Err(failure),
-            };
-            let instead = match (fate, frame.within) {
-                (Fate::Pass, Some(span)) if span.start == run.end => {
-                    run.end = span.end;
-                    continue;
-                }
-                (Fate::Pass, Some(span)) => {
-                    flush(&chunk, &mut run, out);
-                    run = span;
-                    continue;
-                }
-                (Fate::Pass, None) => Some(frame.raw),
-                (Fate::Replace(bytes), _) => Some(bytes),
-                (Fate::Withhold, _) => None,
-            };
-            flush(&chunk, &mut run, out);
-            out.extend(instead);
-        };
-        flush(&chunk, &mut run, out);
-        ended
+        pass::push(self, &chunk, out)
     }
 
     /// Takes the end of the stream. A finish reason that was seen ends it well; the `[DONE]` is added where
     /// it is missing.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        if !self.done
-            && let Some(frame) = self.decoder.finish()
-        {
-            self.last(&frame, out)?;
-        }
+        pass::push_last(self, out)?;
         if !self.is_finished() {
             return Err(self.cut());
         }
@@ -171,29 +117,12 @@ impl Watch {
     /// How many events were withheld because they could not be read.
     #[must_use]
     pub fn withheld(&self) -> u64 {
-        self.withheld
+        self.unreadable.count()
     }
 
     /// The opaque things that have passed since this was last asked.
     pub fn issued(&mut self) -> Vec<Fingerprint> {
         std::mem::take(&mut self.issued)
-    }
-
-    /// The last event, which may lack its empty line.
-    fn last(&mut self, frame: &Frame, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        let unreadable = self.unreadable;
-        let fate = self.judge(frame)?;
-        if self.unreadable > unreadable && !self.is_finished() {
-            // Half an event at the end is where the connection broke.
-            return Err(self.cut());
-        }
-        match fate {
-            Fate::Withhold => {}
-            Fate::Replace(bytes) => out.push(bytes),
-            Fate::Pass if frame.data.is_none() => {}
-            Fate::Pass => out.push(whole_frame(frame)),
-        }
-        Ok(())
     }
 
     fn cut(&self) -> Failure {
@@ -202,43 +131,6 @@ impl Watch {
         } else {
             Failure::new(FailureKind::Empty, "the stream ended before its first event").status(200)
         }
-    }
-
-    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        let Some(data) = &frame.data else { return self.judge_without_data(frame) };
-        let trimmed = data.trim_ascii();
-        if trimmed == b"[DONE]" {
-            self.done = true;
-            return self.judge_done(frame, trimmed.len() == data.len());
-        }
-        self.began = true;
-        let event = frame.event.as_deref().unwrap_or_default();
-        if event == b"error" {
-            return Err(self.error(data));
-        }
-        if trimmed.is_empty() || (event == b"ping" && trimmed.len() < 64 && !trimmed.starts_with(b"{\"id")) {
-            // A sign of life; clients would take its data for a chunk and stumble over it.
-            return Ok(Fate::Replace(Bytes::from_static(sse::KEEP_ALIVE)));
-        }
-        let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text, "delta", false).ok());
-        let Some(glance) = glance else { return self.unreadable() };
-        if glance.error {
-            return Err(self.error(data));
-        }
-        if let Some(failure) = glance.finish.as_ref().and_then(|finish| broken_off(finish.raw())) {
-            return Err(failure);
-        }
-        let fate = self.take(&glance, data)?;
-        if !matches!(fate, Fate::Pass) {
-            return Ok(fate);
-        }
-        let mended = if glance.odd { self.mender.mend(data) } else { None };
-        if mended.is_none() && !frame.has_connection_fields {
-            return Ok(Fate::Pass);
-        }
-        let mut plain = Vec::with_capacity(data.len() + 64);
-        sse::encode(&mut plain, None, mended.as_deref().unwrap_or(data));
-        Ok(Fate::Replace(plain.into()))
     }
 
     /// Notes what a chunk holds.
@@ -253,7 +145,7 @@ impl Watch {
             let failure = self.error(data);
             // A refusal in another shape, such as `{"status":429,…}`; anything else is only strange.
             let refused = !matches!(failure.kind, FailureKind::ServerError | FailureKind::Malformed);
-            return if refused { Err(failure) } else { self.unreadable() };
+            return if refused { Err(failure) } else { self.unreadable.withhold(data) };
         };
         self.issued.extend(&glance.opaque);
         self.present |= glance.present;
@@ -279,23 +171,10 @@ impl Watch {
         Ok(if plain { Fate::Pass } else { Fate::Replace(Bytes::from_static(DONE)) })
     }
 
-    /// An event without data: comments pass, anything else was never meant as a stream of events.
-    fn judge_without_data(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        match frame.raw.trim_ascii().first() {
-            Some(b'{' | b'[') => Err(self.not_a_stream(frame)),
-            Some(b'<') => {
-                Err(Failure::new(FailureKind::Malformed, "the stream is a page of HTML").status(200))
-            }
-            Some(b':') if !frame.has_connection_fields && frame.event.is_none() => Ok(Fate::Pass),
-            None => Ok(Fate::Pass),
-            Some(_) => Ok(Fate::Withhold),
-        }
-    }
-
     /// A JSON text where events were expected: usually an error.
-    fn not_a_stream(&self, frame: &Frame) -> Failure {
-        match serde_json::from_slice::<serde_json::Value>(&frame.raw) {
-            Ok(value) if value.get("choices").is_none() => self.error(&frame.raw),
+    fn not_a_stream(&self, raw: &[u8]) -> Failure {
+        match serde_json::from_slice::<serde_json::Value>(raw) {
+            Ok(value) if value.get("choices").is_none() => self.error(raw),
             _ => Failure::new(FailureKind::Malformed, "the answer is not a stream of events").status(200),
         }
     }
@@ -307,30 +186,53 @@ impl Watch {
         };
         read_inner_error(data, rows, now)
     }
+}
 
-    fn unreadable(&mut self) -> Result<Fate, Failure> {
-        self.unreadable += 1;
-        if self.unreadable > UNREADABLE_TOLERATED {
-            return Err(Failure::new(FailureKind::Malformed, "a second event of the stream cannot be read")
-                .status(200));
+impl Judge for Watch {
+    fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
+    fn is_over(&self) -> bool {
+        self.done
+    }
+
+    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
+        let Some(data) = &frame.data else {
+            return pass::without_data(frame, |raw| self.not_a_stream(raw));
+        };
+        let trimmed = data.trim_ascii();
+        if trimmed == b"[DONE]" {
+            self.done = true;
+            return self.judge_done(frame, trimmed.len() == data.len());
         }
-        self.withheld += 1;
-        Ok(Fate::Withhold)
+        self.began = true;
+        let event = frame.event.as_deref().unwrap_or_default();
+        if event == b"error" {
+            return Err(self.error(data));
+        }
+        if trimmed.is_empty() || (event == b"ping" && trimmed.len() < 64 && !trimmed.starts_with(b"{\"id")) {
+            // A sign of life; clients would take its data for a chunk and stumble over it.
+            return Ok(Fate::Replace(Bytes::from_static(sse::KEEP_ALIVE)));
+        }
+        let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text, "delta", false).ok());
+        let Some(glance) = glance else { return self.unreadable.withhold(data) };
+        if glance.error {
+            return Err(self.error(data));
+        }
+        if let Some(failure) = glance.finish.as_ref().and_then(|finish| broken_off(finish.raw())) {
+            return Err(failure);
+        }
+        let fate = self.take(&glance, data)?;
+        if !matches!(fate, Fate::Pass) {
+            return Ok(fate);
+        }
+        let mended = if glance.odd { self.mender.mend(data) } else { None };
+        if mended.is_none() && !frame.has_connection_fields {
+            return Ok(Fate::Pass);
+        }
+        let mut plain = Vec::with_capacity(data.len() + 64);
+        sse::encode(&mut plain, None, mended.as_deref().unwrap_or(data));
+        Ok(Fate::Replace(plain.into()))
     }
-}
-
-/// Passes what waits to, as a slice of its chunk.
-fn flush(chunk: &Bytes, run: &mut std::ops::Range<usize>, out: &mut Vec<Bytes>) {
-    if run.start < run.end {
-        out.push(if run.len() == chunk.len() { chunk.clone() } else { chunk.slice(run.clone()) });
-    }
-    *run = run.end..run.end;
-}
-
-/// The event with the empty line that its sender forgot.
-fn whole_frame(frame: &Frame) -> Bytes {
-    let mut whole = frame.raw.to_vec();
-    let missing = if whole.ends_with(b"\n") { 1 } else { 2 };
-    whole.resize(whole.len() + missing, b'\n');
-    whole.into()
 }

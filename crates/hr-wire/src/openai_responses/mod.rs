@@ -15,7 +15,6 @@ mod halves;
 mod input;
 mod item;
 mod kept;
-mod pass;
 mod prepare;
 mod quirk;
 pub mod reply;

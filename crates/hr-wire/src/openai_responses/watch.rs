@@ -4,8 +4,6 @@
 //! on events pass untouched, but where the router itself put events into the caller's stream: then those that
 //! follow are numbered on, and the response keeps the id under which the caller knows it.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::usage::Usage;
@@ -14,7 +12,6 @@ use super::encoder::{lifecycle, response_id};
 use super::error;
 use super::glance::{self, Glance};
 use super::kept::Items;
-use super::pass::{Fate, event, flush, pass, reread, whole_frame};
 use super::reply::finish_of;
 use super::response::{self, State};
 use super::types::WireResponse;
@@ -22,13 +19,11 @@ use super::whole::{cut, inner_error};
 use crate::dialect::WatchOptions;
 use crate::hub::{Fingerprint, Finish, FinishKind};
 use crate::json::quoted;
+use crate::lane::pass::{self, Fate, Judge, Passage, Unreadable};
 use crate::lane::{self, Keepsake, no_answer};
 use crate::patch;
 use crate::refusal::Refusal;
 use crate::sse::{self, Decoder, Frame};
-
-/// How many events that cannot be read are withheld before the stream is given up.
-const UNREADABLE_TOLERATED: u64 = 1;
 
 /// The most bytes of events that are held back until there is an answer among them.
 const MAX_HELD: usize = 16 * 1024 * 1024;
@@ -58,8 +53,7 @@ pub struct Watch {
     reasoned: bool,
     began: bool,
     done: bool,
-    withheld: u64,
-    unreadable: u64,
+    unreadable: Unreadable,
     reply: Option<String>,
 }
 
@@ -93,46 +87,9 @@ impl Watch {
             reasoned: false,
             began: false,
             done: false,
-            withheld: 0,
-            unreadable: 0,
+            unreadable: Unreadable::default(),
             reply: None,
         }
-    }
-
-    /// Takes one event: looks at it, and passes it on unless an answer is still waited for.
-    fn take(
-        &mut self,
-        chunk: &Bytes,
-        frame: Frame,
-        run: &mut Range<usize>,
-        out: &mut Vec<Bytes>,
-    ) -> Result<(), Failure> {
-        let fate = self.judge(&frame)?;
-        if !self.is_out() {
-            if matches!(fate, Fate::Withhold) {
-                return Ok(());
-            }
-            self.held_bytes += frame.raw.len();
-            if self.held_bytes > MAX_HELD {
-                let words = format!("the stream says nothing in its first {MAX_HELD} bytes");
-                return Err(Failure::new(FailureKind::Malformed, words).status(200));
-            }
-            let frame = match fate {
-                Fate::Replace(raw) => Frame { raw, within: None, ..frame },
-                _ => frame,
-            };
-            self.held.push(frame);
-            if self.good || self.done {
-                self.let_out(chunk, run, out);
-            }
-            return Ok(());
-        }
-        let fate = match fate {
-            Fate::Withhold => fate,
-            fate => self.shifted(&frame, fate),
-        };
-        pass(chunk, fate, frame, run, out);
-        Ok(())
     }
 
     fn is_out(&self) -> bool {
@@ -140,7 +97,7 @@ impl Watch {
     }
 
     /// Lets out what was held. If the router has begun the caller's stream by then, its id and its count stay.
-    fn let_out(&mut self, chunk: &Bytes, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
+    fn let_out(&mut self, passage: &mut Passage<'_>) {
         let signs = self.options.echo.signs.count();
         self.shift = Some(match signs {
             0 => Shift::default(),
@@ -149,7 +106,7 @@ impl Watch {
         self.sequence = signs;
         for frame in std::mem::take(&mut self.held) {
             let fate = self.shifted(&frame, Fate::Pass);
-            pass(chunk, fate, frame, run, out);
+            passage.pass(fate, frame);
         }
         self.held_bytes = 0;
     }
@@ -196,55 +153,9 @@ impl Watch {
         }
     }
 
-    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        let Some(data) = &frame.data else { return self.judge_without_data(frame) };
-        let trimmed = data.trim_ascii();
-        if trimmed == b"[DONE]" || trimmed.is_empty() {
-            return Ok(Fate::Withhold);
-        }
-        self.began = true;
-        let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text).ok());
-        let Some(glance) = glance else { return self.unreadable(data) };
-        self.seen = glance.sequence.map_or(self.seen, |sequence| sequence.saturating_add(1));
-        let named = frame.event.as_deref().and_then(|name| std::str::from_utf8(name).ok());
-        let kind = glance.kind.as_deref().or(named).unwrap_or_default().to_owned();
-        match kind.as_str() {
-            "error" | "response.failed" => return Err(self.error(data)),
-            "" if glance.error => return Err(self.error(data)),
-            "response.created" | "response.in_progress" | "response.queued" => {
-                self.begun = self.begun.take().or_else(|| glance.response.map(str::to_owned));
-            }
-            "response.completed" | "response.incomplete" | "response.done" => {
-                return self.end(&kind, &glance, data);
-            }
-            "response.output_item.added" => {
-                let item = glance.item.unwrap_or_default();
-                self.good |= patch::field(item, "type") != Some("\"message\"") && glance::answers(item);
-            }
-            "response.output_item.done" => {
-                if let Some(item) = glance.item {
-                    self.good |= glance::answers(item);
-                    self.reasoned |= patch::field(item, "type") == Some("\"reasoning\"");
-                    self.issued.extend(glance::opaque(item));
-                    self.items.put(glance.output_index, item)?;
-                }
-            }
-            kind if kind.ends_with(".delta") => self.good |= glance.delta,
-            kind if !kind.starts_with("response.") || kind == "response.metadata" => {
-                // Signs of life and notes of one backend to its own client.
-                return Ok(Fate::Withhold);
-            }
-            _ => {}
-        }
-        if frame.has_connection_fields {
-            return Ok(Fate::Replace(event(&kind, std::str::from_utf8(data).unwrap_or_default())));
-        }
-        Ok(Fate::Pass)
-    }
-
     /// The end of the response.
     fn end(&mut self, kind: &str, glance: &Glance<'_>, data: &[u8]) -> Result<Fate, Failure> {
-        let Some(response) = glance.response else { return self.unreadable(data) };
+        let Some(response) = glance.response else { return self.unreadable.withhold(data) };
         let wire: WireResponse = serde_json::from_str(response).map_err(|error| {
             let words = format!("the end of the stream has an unknown shape: {error}");
             Failure::new(FailureKind::Malformed, words).status(200)
@@ -295,40 +206,16 @@ impl Watch {
         Ok(new.map_or(Fate::Pass, |new| Fate::Replace(event(name, &new))))
     }
 
-    /// An event without data: comments pass, anything else was never meant as a stream of events.
-    fn judge_without_data(&mut self, frame: &Frame) -> Result<Fate, Failure> {
-        match frame.raw.trim_ascii().first() {
-            Some(b'{' | b'[') => Err(self.not_a_stream(frame)),
-            Some(b'<') => {
-                Err(Failure::new(FailureKind::Malformed, "the stream is a page of HTML").status(200))
-            }
-            Some(b':') if !frame.has_connection_fields && frame.event.is_none() => Ok(Fate::Pass),
-            None => Ok(Fate::Pass),
-            Some(_) => Ok(Fate::Withhold),
-        }
-    }
-
     /// A JSON text where events were expected: usually an error.
-    fn not_a_stream(&self, frame: &Frame) -> Failure {
-        match std::str::from_utf8(&frame.raw).ok().map(|text| Glance::at(text.trim()).is_ok()) {
-            Some(true) => self.error(&frame.raw),
+    fn not_a_stream(&self, raw: &[u8]) -> Failure {
+        match std::str::from_utf8(raw).ok().map(|text| Glance::at(text.trim()).is_ok()) {
+            Some(true) => self.error(raw),
             _ => Failure::new(FailureKind::Malformed, "the answer is not a stream of events").status(200),
         }
     }
 
     fn error(&self, data: &[u8]) -> Failure {
         inner_error(data, &self.options.provider.errors, self.options.now)
-    }
-
-    fn unreadable(&mut self, data: &[u8]) -> Result<Fate, Failure> {
-        self.unreadable += 1;
-        if self.unreadable > UNREADABLE_TOLERATED {
-            let head: String = String::from_utf8_lossy(data).chars().take(120).collect();
-            let words = format!("a second event of the stream cannot be read: `{head}`");
-            return Err(Failure::new(FailureKind::Malformed, words).status(200));
-        }
-        self.withheld += 1;
-        Ok(Fate::Withhold)
     }
 
     /// The response as the caller knows it, in this state.
@@ -364,52 +251,104 @@ impl Watch {
     }
 }
 
-impl lane::Watch for Watch {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        if self.done {
+impl Judge for Watch {
+    fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
+    fn is_over(&self) -> bool {
+        self.done
+    }
+
+    fn judge(&mut self, frame: &Frame) -> Result<Fate, Failure> {
+        let Some(data) = &frame.data else {
+            return pass::without_data(frame, |raw| self.not_a_stream(raw));
+        };
+        let trimmed = data.trim_ascii();
+        if trimmed == b"[DONE]" || trimmed.is_empty() {
+            return Ok(Fate::Withhold);
+        }
+        self.began = true;
+        let glance = std::str::from_utf8(data).ok().and_then(|text| Glance::at(text).ok());
+        let Some(glance) = glance else { return self.unreadable.withhold(data) };
+        self.seen = glance.sequence.map_or(self.seen, |sequence| sequence.saturating_add(1));
+        let named = frame.event.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+        let kind = glance.kind.as_deref().or(named).unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "error" | "response.failed" => return Err(self.error(data)),
+            "" if glance.error => return Err(self.error(data)),
+            "response.created" | "response.in_progress" | "response.queued" => {
+                self.begun = self.begun.take().or_else(|| glance.response.map(str::to_owned));
+            }
+            "response.completed" | "response.incomplete" | "response.done" => {
+                return self.end(&kind, &glance, data);
+            }
+            "response.output_item.added" => {
+                let item = glance.item.unwrap_or_default();
+                self.good |= patch::field(item, "type") != Some("\"message\"") && glance::answers(item);
+            }
+            "response.output_item.done" => {
+                if let Some(item) = glance.item {
+                    self.good |= glance::answers(item);
+                    self.reasoned |= patch::field(item, "type") == Some("\"reasoning\"");
+                    self.issued.extend(glance::opaque(item));
+                    self.items.put(glance.output_index, item)?;
+                }
+            }
+            kind if kind.ends_with(".delta") => self.good |= glance.delta,
+            kind if !kind.starts_with("response.") || kind == "response.metadata" => {
+                // Signs of life and notes of one backend to its own client.
+                return Ok(Fate::Withhold);
+            }
+            _ => {}
+        }
+        if frame.has_connection_fields {
+            return Ok(Fate::Replace(event(&kind, std::str::from_utf8(data).unwrap_or_default())));
+        }
+        Ok(Fate::Pass)
+    }
+
+    /// Passes an event on unless an answer is still waited for.
+    fn take(&mut self, frame: Frame, passage: &mut Passage<'_>) -> Result<(), Failure> {
+        let fate = self.judge(&frame)?;
+        if !self.is_out() {
+            if matches!(fate, Fate::Withhold) {
+                return Ok(());
+            }
+            self.held_bytes += frame.raw.len();
+            if self.held_bytes > MAX_HELD {
+                let words = format!("the stream says nothing in its first {MAX_HELD} bytes");
+                return Err(Failure::new(FailureKind::Malformed, words).status(200));
+            }
+            let frame = match fate {
+                Fate::Replace(raw) => Frame { raw, within: None, ..frame },
+                _ => frame,
+            };
+            self.held.push(frame);
+            if self.good || self.done {
+                self.let_out(passage);
+            }
             return Ok(());
         }
-        let mut run = 0..0;
-        self.decoder.push(chunk.clone());
-        let ended = loop {
-            if self.done {
-                break Ok(());
-            }
-            let frame = match self.decoder.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(Failure::new(FailureKind::Malformed, error.to_string())),
-            };
-            if let Some(span) = &frame.within
-                && run.is_empty()
-            {
-                run = span.start..span.start;
-            }
-            if let Err(failure) = self.take(&chunk, frame, &mut run, out) {
-                break Err(failure);
-            }
+        let fate = match fate {
+            Fate::Withhold => fate,
+            fate => self.shifted(&frame, fate),
         };
-        flush(&chunk, &mut run, out);
+        passage.pass(fate, frame);
+        Ok(())
+    }
+}
+
+impl lane::Watch for Watch {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), Failure> {
+        let ended = pass::push(self, &chunk, out);
         // What waits for a later chunk is no longer a slice of this one.
         self.held.iter_mut().for_each(|frame| frame.within = None);
         ended
     }
 
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Result<(), Failure> {
-        if !self.done
-            && let Some(frame) = self.decoder.finish()
-        {
-            let unreadable = self.unreadable;
-            let mut frame = Frame { within: None, ..frame };
-            if frame.data.is_some() {
-                frame.raw = whole_frame(&frame);
-            }
-            self.take(&Bytes::new(), frame, &mut (0..0), out)?;
-            if self.unreadable > unreadable {
-                // Half an event at the end is where the connection broke.
-                return Err(cut(self.began));
-            }
-        }
+        pass::push_last(self, out)?;
         if self.done { Ok(()) } else { Err(cut(self.began)) }
     }
 
@@ -430,7 +369,7 @@ impl lane::Watch for Watch {
     }
 
     fn withheld(&self) -> u64 {
-        self.withheld
+        self.unreadable.count()
     }
 
     fn fail(&mut self, refusal: &Refusal<'_>) -> Bytes {
@@ -470,4 +409,19 @@ impl lane::Watch for Watch {
         let named = id.and_then(|id| patch::within(&reply, "id", |_| Some(quoted(id))));
         Some(named.unwrap_or(reply).into())
     }
+}
+
+/// An event with this name and these data. They are one line: line breaks between tokens are as good as blanks.
+fn event(kind: &str, data: &str) -> Bytes {
+    let mut out = Vec::with_capacity(data.len() + 64);
+    let line = data.replace(['\n', '\r'], " ");
+    sse::encode(&mut out, (!kind.is_empty()).then_some(kind), line.as_bytes());
+    out.into()
+}
+
+/// The event in these bytes.
+fn reread(raw: &Bytes) -> Option<Frame> {
+    let mut decoder = Decoder::default();
+    decoder.push(raw.clone());
+    decoder.next_frame().ok().flatten()
 }

@@ -193,6 +193,7 @@ struct ServerEntry {
     name: String,
     base_url: Spanned<String>,
     told_by: Option<Spanned<String>>,
+    lists_at: Option<Spanned<String>>,
 }
 
 fn yes() -> bool {
@@ -502,10 +503,14 @@ impl Page<'_> {
 
     fn server(&self, entry: ServerEntry) -> Result<LocalServer, Problem> {
         self.check(&entry.base_url, |url| check::loopback(url))?;
+        let path = |path: Option<Spanned<String>>| {
+            path.map(|path| self.checked(path, |path| check::path(path))).transpose()
+        };
         Ok(LocalServer {
             name: entry.name,
             base_url: entry.base_url.get_ref().trim_end_matches('/').to_owned(),
-            told_by: entry.told_by.map(|path| self.checked(path, |path| check::path(path))).transpose()?,
+            told_by: path(entry.told_by)?,
+            lists_at: path(entry.lists_at)?,
         })
     }
 

@@ -300,6 +300,8 @@ pub struct LocalServer {
     pub base_url: String,
     /// A path that only this program answers, by which it is told from others at the same address.
     pub told_by: Option<String>,
+    /// The path of its own list of models, for versions that have no other.
+    pub lists_at: Option<String>,
 }
 
 /// The embedding model of a provider.

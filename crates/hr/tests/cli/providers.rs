@@ -55,7 +55,8 @@ fn looking_at(addresses: &[SocketAddr]) -> Scene {
         .to_owned();
     for address in addresses {
         file.push_str(&format!(
-            "[[server]]\nname = \"Attic\"\nbase_url = \"http://{address}/v1\"\ntold_by = \"/whoami\"\n"
+            "[[server]]\nname = \"Attic\"\nbase_url = \"http://{address}/v1\"\ntold_by = \"/whoami\"\n\
+             lists_at = \"/tags\"\n"
         ));
     }
     scene.write("providers.d/mine.toml", &file);
@@ -131,6 +132,22 @@ fn servers_that_are_not_ready_say_why() {
     }
     assert_eq!(found(&scene, empty)["name"], serde_json::Value::Null, "it did not tell");
     assert_eq!(found(&scene, locked)["command"], serde_json::Value::Null);
+}
+
+#[test]
+fn an_old_server_lists_its_models_at_a_path_of_its_own() {
+    let old = server(|path, _| match path {
+        "/tags" => (200, r#"{"models":[{"name":"tiny:7b","model":"tiny:7b"},{"name":"b c"}]}"#.to_owned()),
+        _ => (404, "404 page not found".to_owned()),
+    });
+    let page = server(|path, _| match path {
+        "/tags" => (200, r#"{"tags":["birds"]}"#.to_owned()),
+        _ => (404, String::new()),
+    });
+    let scene = looking_at(&[old, page]);
+    let server = found(&scene, old);
+    assert_eq!((&server["state"], &server["models"]), (&"ready".into(), &serde_json::json!(["tiny:7b"])));
+    assert_eq!(found(&scene, page), serde_json::Value::Null, "tags of something else");
 }
 
 #[test]

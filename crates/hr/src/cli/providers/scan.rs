@@ -130,10 +130,11 @@ fn probe(place: &Place<'_>, pool: Option<&Pool>) -> Option<Found> {
     let body = serde_json::from_slice::<Value>(&answer.body).ok().filter(Value::is_object);
     // Other programs refuse strangers too, or are not ready, and say so in a page.
     let is_one = body.is_some() || name.is_some();
-    let listed = body.as_ref().and_then(model_ids);
-    let (state, models) = match (answer.status, listed) {
-        (200, Some(models)) if models.is_empty() => (State::Empty, models),
-        (200, Some(models)) => (State::Ready, models),
+    let listed = body.as_ref().filter(|_| answer.status == 200).and_then(model_ids);
+    let own = || if answer.status == 404 { own_list(place) } else { None };
+    let (state, models) = match (answer.status, listed.or_else(own)) {
+        (_, Some(models)) if models.is_empty() => (State::Empty, models),
+        (_, Some(models)) => (State::Ready, models),
         (401 | 403, _) if is_one => (State::AsksForKey, Vec::new()),
         (503, _) if is_one => (State::Loading, Vec::new()),
         // Something else that speaks HTTP, unless it told its name.
@@ -175,6 +176,14 @@ fn told_name(place: &Place<'_>) -> Option<String> {
     None
 }
 
+/// The models in the program's own list, where it has no other.
+fn own_list(place: &Place<'_>) -> Option<Vec<String>> {
+    let path = place.server.lists_at.as_deref()?;
+    let answer = talk::get_within(place.address, path, None, PATIENCE).ok()?;
+    let body: Value = serde_json::from_slice(&answer.body).ok().filter(|_| answer.status == 200)?;
+    Some(usable(body.get("models")?.as_array()?, "name"))
+}
+
 /// Some programs answer every path with a 200 and an error in it.
 fn says_something(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|body| body.is_object() && body.get("error").is_none())
@@ -183,12 +192,17 @@ fn says_something(body: &[u8]) -> bool {
 /// The ids of a list of models; nothing when it is no such list. Those that could not be written into
 /// settings are left out.
 fn model_ids(body: &Value) -> Option<Vec<String>> {
+    Some(usable(body.get("data")?.as_array()?, "id"))
+}
+
+/// What these models are called under this key.
+fn usable(models: &[Value], key: &str) -> Vec<String> {
     let fits = |id: &&str| {
         let odd = |c: char| c.is_whitespace() || c.is_control() || c == ',';
         !id.is_empty() && id.chars().count() <= MAX_MODEL_CHARS && !id.contains(odd)
     };
-    let ids = body.get("data")?.as_array()?.iter().filter_map(|model| model["id"].as_str()).filter(fits);
-    Some(ids.take(MAX_LISTED).map(str::to_owned).collect())
+    let ids = models.iter().filter_map(|model| model[key].as_str()).filter(fits);
+    ids.take(MAX_LISTED).map(str::to_owned).collect()
 }
 
 /// The command and the settings that put a server with these models into the pool.

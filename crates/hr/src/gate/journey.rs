@@ -344,17 +344,18 @@ impl<'a> Journey<'a> {
         // Servers of one dialect word that a conversation is too long in many ways; clients know one.
         let of_our_key = matches!(status.as_u16(), 401..=403 | 407);
         let as_it_is = native && failure.kind != FailureKind::TooLarge && !of_our_key;
-        if let Some(dialect) = self.question.client().native()
-            && as_it_is
-            && is_error_of(dialect, &body)
-        {
-            return Refusal::new(status, "").as_written(self.live.redact_json(&text));
-        }
         let words = if is_json && !failure.message.is_empty() {
             self.live.redact(&failure.message)
         } else {
             "the provider refused the request as malformed".to_owned()
         };
+        if let Some(dialect) = self.question.client().native()
+            && as_it_is
+            && is_error_of(dialect, &body)
+        {
+            // The words are for an event, should the caller's stream have begun already.
+            return Refusal::new(status, words).as_written(self.live.redact_json(&text));
+        }
         // These would say that the caller's own key is wrong.
         let status = if code.is_some() || of_our_key { StatusCode::BAD_REQUEST } else { status };
         let refusal = Refusal::new(status, words);

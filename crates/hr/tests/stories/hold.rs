@@ -5,7 +5,7 @@ use std::time::Duration;
 use hr_testkit::{Answer, Behaviour, Dialect, End, Fake, Gate, Match, Refusal, Script};
 use http_body_util::BodyExt;
 
-use crate::dialects::{CLIENTS, Client, speaking};
+use crate::dialects::{CLIENTS, Client, UPSTREAMS, speaking};
 use crate::house::{Guest, House};
 
 /// A sign of life in a client's dialect.
@@ -71,19 +71,27 @@ fn events(text: &str) -> Vec<serde_json::Value> {
 #[tokio::test]
 async fn past_the_limit_a_failure_is_an_error_in_the_stream() {
     for client in CLIENTS {
-        let gate = Gate::closed();
-        let mistake = Behaviour::from(Refusal::caller_mistake()).behind(&gate);
-        let fake = Fake::start(Script::new().otherwise(mistake)).await.unwrap();
-        let house = House::open(&[Guest::new("alpha", &fake)], "HOLD_LIMIT=0.1").await;
-        let caller = house.caller();
-        let body = client.question("hello", true).to_string();
-        let (head, mut stream) = caller.open(caller.request("POST", client.path(), body)).await.into_parts();
-        assert_eq!(head.status, 200, "{client:?}");
-        let mut text = read_until(&mut stream, sign(client)).await;
-        gate.open();
-        text.push_str(std::str::from_utf8(&stream.collect().await.unwrap().to_bytes()).unwrap());
-        assert!(client.is_broken(&events(&text)), "{client:?}: {text}");
-        assert!(!client.is_whole(&text), "{client:?}: {text}");
+        for upstream in UPSTREAMS {
+            let name = format!("{client:?} over {upstream:?}");
+            let gate = Gate::closed();
+            let mistake = Behaviour::from(Refusal::caller_mistake()).behind(&gate);
+            let fake = Fake::speaking(upstream, Script::new().otherwise(mistake)).await.unwrap();
+            let house = House::open(&[speaking("alpha", &fake)], "HOLD_LIMIT=0.1").await;
+            let caller = house.caller();
+            let body = client.question("hello", true).to_string();
+            let (head, mut stream) =
+                caller.open(caller.request("POST", client.path(), body)).await.into_parts();
+            assert_eq!(head.status, 200, "{name}");
+            let mut text = read_until(&mut stream, sign(client)).await;
+            gate.open();
+            text.push_str(std::str::from_utf8(&stream.collect().await.unwrap().to_bytes()).unwrap());
+            assert!(client.is_broken(&events(&text)), "{name}: {text}");
+            assert!(!client.is_whole(&text), "{name}: {text}");
+            assert!(
+                text.contains("expected a string or an array"),
+                "the provider's own words, {name}: {text}"
+            );
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 use bytes::Bytes;
-use hr_core::catalog::Quirks;
+use hr_core::catalog::{Quirks, builtin};
 use hr_core::failure::FailureKind;
 use hr_core::route::ask::Effort;
 use hr_core::time::Millis;
@@ -343,6 +343,25 @@ fn other_quirks_do_what_they_are_called() {
     let (sent, told) = prepared(&body, &["no_forced_tool_choice"], None);
     assert_eq!(sent["tool_choice"], json!({"type": "auto", "disable_parallel_tool_use": true}));
     assert_eq!(lost(&told), ["tool_choice"]);
+}
+
+#[test]
+fn an_effort_that_a_model_does_not_know_becomes_the_one_below() {
+    let catalog = builtin();
+    let family = catalog.find("anthropic").unwrap().family("claude-opus-4-6-20260205").unwrap();
+    let functions: Vec<&str> = family.quirks.iter().map(String::as_str).collect();
+    let format = json!({"type": "json_schema", "schema": {}});
+    for (asked, wanted, losses) in
+        [("xhigh", "high", &["output_config.effort"][..]), ("high", "high", &[]), ("max", "max", &[])]
+    {
+        let body = json!({
+            "model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
+            "output_config": {"effort": asked, "format": format},
+        });
+        let (sent, told) = prepared(&body, &functions, None);
+        assert_eq!(sent["output_config"], json!({"effort": wanted, "format": format}));
+        assert_eq!(lost(&told), losses, "{asked}");
+    }
 }
 
 #[test]

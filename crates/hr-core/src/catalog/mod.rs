@@ -68,6 +68,7 @@ pub const QUIRK_FUNCTIONS: &[&str] = &[
     "thinking_by_budget",
     "thinking_adaptive",
     "thinking_always",
+    "no_extra_high_effort",
     "no_thinking",
     "no_sampling",
     "one_sampling_field",

@@ -18,6 +18,7 @@ const QUIRKS: &[(&str, Quirk)] = &[
     ("thinking_by_budget", thinking_by_budget),
     ("thinking_adaptive", thinking_adaptive),
     ("thinking_always", thinking_always),
+    ("no_extra_high_effort", no_extra_high_effort),
     ("no_thinking", no_thinking),
     ("no_sampling", no_sampling),
     ("one_sampling_field", one_sampling_field),
@@ -235,6 +236,20 @@ fn thinking_always(bench: &mut Bench<'_>) {
     };
     if let Some(config) = config {
         bench.draft.set("output_config", config);
+    }
+}
+
+/// There is no effort between high and the most.
+fn no_extra_high_effort(bench: &mut Bench<'_>) {
+    if bench.member("output_config", "effort").as_deref() != Some("xhigh") {
+        return;
+    }
+    let config = bench
+        .value("output_config")
+        .and_then(|config| patch::within(config, "effort", |_| Some("\"high\"".to_owned())));
+    if let Some(config) = config {
+        bench.draft.set("output_config", config);
+        bench.lose(Loss::changed("output_config.effort", "`xhigh` became `high`"));
     }
 }
 

@@ -97,7 +97,7 @@ fn history_is_brought_to_a_backend_without_memory() {
         {"role": "system", "content": [{"type": "input_text", "text": "s", "prompt_cache_breakpoint": {}}]},
         {"type": "item_reference", "id": "x"},
         {"type": "reasoning", "id": "rs_1", "summary": []},
-        {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "g"},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "content": null, "encrypted_content": "g"},
         {"type": "message", "id": long, "role": "assistant", "content": []},
         {"type": "function_call", "id": "call_1", "call_id": "call_1", "name": "f", "arguments": "{}"},
         {"type": "function_call", "id": "fc_1", "call_id": "call_2", "name": "f", "arguments": "{}"},

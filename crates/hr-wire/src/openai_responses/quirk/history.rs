@@ -35,7 +35,8 @@ pub(super) fn system_to_developer(bench: &mut Workbench<'_>, _: &mut Vec<Loss>) 
     });
 }
 
-/// Nothing is looked up: references go, reasoning that is not whole goes, and ids of items that would be refused;
+/// Nothing is looked up: references go, reasoning that is not whole goes, ids of items that would be refused, and
+/// reasoning's content that is null;
 /// ids of calls that are too long become shorter ones, the same at the call and at its result.
 pub(super) fn stateless_items(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>) {
     bench.change("input", |input| {
@@ -61,12 +62,17 @@ pub(super) fn stateless_items(bench: &mut Workbench<'_>, losses: &mut Vec<Loss>)
                 id.len() <= LONGEST_ID && named
             };
             let drops_id = field("id").is_some_and(|id| !is_legal(&id));
+            // Coding agents send it so; what they mean is that there is none.
+            let is_empty =
+                kind.as_deref() == Some("reasoning") && patch::field(item, "content") == Some("null");
             let long = field("call_id").filter(|id| id.len() > LONGEST_ID);
             patch::object(item, |draft| {
                 if let Some(id) = &long {
                     draft.set("call_id", quoted(&legal_id(id, LONGEST_ID)));
                 }
-                (drops_id && draft.remove("id")) || long.is_some()
+                let without_id = drops_id && draft.remove("id");
+                let without_content = is_empty && draft.remove("content");
+                without_id || without_content || long.is_some()
             })
             .into()
         })

@@ -551,6 +551,59 @@ fn an_answer_without_end_is_not_kept_and_is_no_success() {
 }
 
 #[test]
+fn the_pieces_of_arguments_are_the_arguments_also_where_there_are_none() {
+    let (_, events) = encoded(vec![
+        begin(),
+        start_call(0, "call_1", CallKind::Function),
+        Event::End { block: 0 },
+        Event::Finish(Finish::read("tool_calls")),
+    ]);
+    let told = |kind: &str, member: &str| -> Vec<Value> {
+        let kind = format!("response.function_call_arguments.{kind}");
+        events.iter().filter(|event| event["type"] == kind).map(|event| event[member].clone()).collect()
+    };
+    assert_eq!(told("delta", "delta"), ["{}"]);
+    assert_eq!(told("done", "arguments"), ["{}"]);
+    assert_eq!(last(&events)["output"][0]["arguments"], "{}");
+}
+
+#[test]
+fn a_stream_made_of_a_whole_reply_has_what_typed_clients_insist_on() {
+    let body = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [
+        {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+         "content": [{"type": "output_text", "text": "hi", "annotations": []}]},
+    ]});
+    let made = upstream().to_stream(&Bytes::from(body.to_string())).unwrap();
+    let events = data(&made);
+    let texts: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["type"].as_str().unwrap().starts_with("response.output_text."))
+        .collect();
+    assert_eq!(texts.len(), 2);
+    assert!(texts.iter().all(|event| event["logprobs"] == json!([])), "{texts:?}");
+}
+
+#[test]
+fn an_answer_with_an_error_is_none_whole_or_streamed() {
+    let answer = json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "hi", "annotations": []}]});
+    for error in [json!({"code": "server_error", "message": "boom"}), json!({}), json!("boom"), json!(false)]
+    {
+        let response = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m",
+            "output": [answer], "error": error});
+        assert!(upstream().to_stream(&Bytes::from(response.to_string())).is_err(), "{error}");
+        let event = json!({"type": "response.completed", "sequence_number": 0, "response": response});
+        let stream = Bytes::from(format!("event: response.completed\ndata: {event}\n\n"));
+        assert!(upstream().to_whole(&stream, &provider(), Millis(0)).is_err(), "{error}");
+        let mut decoder = upstream().decoder(&provider(), Millis(0));
+        let mut frames = sse::Decoder::default();
+        frames.push(stream);
+        let frame = frames.next_frame().unwrap().unwrap();
+        assert!(decoder.push(&frame, &mut Vec::new()).is_err(), "{error}");
+    }
+}
+
+#[test]
 fn calls_side_by_side_stand_in_the_order_of_their_places() {
     let (_, events) = encoded(vec![
         begin(),

@@ -21,6 +21,9 @@ use crate::sse;
 /// The most bytes of a reply: all of it is told once more at its end.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
+/// The arguments of a call without any.
+const NO_ARGUMENTS: &str = "{}";
+
 /// Writes hub events as events of this dialect.
 #[derive(Debug)]
 pub struct Encoder {
@@ -268,6 +271,12 @@ impl Encoder {
         if matches!(block.start, Start::Reasoning) && block.opaque.is_some() {
             self.open(number, out);
         }
+        let block = &self.blocks[number];
+        let takes_json = matches!(block.start, Start::ToolCall { kind: CallKind::Function, .. });
+        if takes_json && block.text.is_empty() && ending == Ending::Whole {
+            // The pieces of arguments, put together, are the arguments.
+            self.more(number, NO_ARGUMENTS, out);
+        }
         let block = &mut self.blocks[number];
         block.closed = true;
         let Some((id, place)) = block.item.clone() else { return };
@@ -321,7 +330,6 @@ impl Encoder {
                 json!({"id": id, "type": "reasoning", "summary": summary, "encrypted_content": blob})
             }
             Start::ToolCall { kind: CallKind::Function, name, .. } => {
-                let text = if text.is_empty() && ending == Ending::Whole { "{}".to_owned() } else { text };
                 let mut done = at("", "arguments", json!(text));
                 done["name"] = json!(name);
                 if ending == Ending::Whole {

@@ -18,7 +18,8 @@ use crate::hub::{Block, Finish, FinishKind, Reply, unfold};
 impl WireResponse {
     /// Whether it says that nothing more comes and that it is no answer.
     pub(super) fn has_failed(&self) -> bool {
-        matches!(self.status.as_deref(), Some("failed" | "cancelled"))
+        let names_error = self.error.as_ref().is_some_and(|error| !error.is_null());
+        names_error || matches!(self.status.as_deref(), Some("failed" | "cancelled"))
     }
 
     /// When it was made, in whole seconds.

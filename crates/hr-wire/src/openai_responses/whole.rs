@@ -40,8 +40,7 @@ pub fn read_whole(body: &[u8], rows: &[ErrorRow], now: Millis) -> Result<Whole, 
     Glance::at(text).map_err(nonsense)?;
     let wire: WireResponse = serde_json::from_str(text)
         .map_err(|error| malformed(format!("the answer has an unknown shape: {error}")))?;
-    if wire.has_failed() || wire.error.as_ref().is_some_and(|error| !error.is_null()) || wire.output.is_none()
-    {
+    if wire.has_failed() || wire.output.is_none() {
         return Err(read_inner_error(body, rows, now));
     }
     let is_cut = wire.status.as_deref() == Some("incomplete");
@@ -201,8 +200,14 @@ impl Unroll {
                         fields.insert(member.into(), json!(""));
                     }
                     self.event("response.content_part.added", at(index, "part", empty));
-                    self.event(&format!("{kind}.delta"), at(index, "delta", text.clone()));
-                    self.event(&format!("{kind}.done"), at(index, member, text));
+                    let mut delta = at(index, "delta", text.clone());
+                    let mut done = at(index, member, text);
+                    if member == "text" {
+                        delta["logprobs"] = json!([]);
+                        done["logprobs"] = json!([]);
+                    }
+                    self.event(&format!("{kind}.delta"), delta);
+                    self.event(&format!("{kind}.done"), done);
                     self.event("response.content_part.done", at(index, "part", part.clone()));
                 }
             }

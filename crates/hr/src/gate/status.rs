@@ -20,6 +20,7 @@ pub fn welcome() -> Answer {
         "/v1/messages",
         "/v1/messages/count_tokens",
         "/v1/responses",
+        "/v1/completions",
         "/v1/embeddings",
         "/v1/models",
         "/v1/status",

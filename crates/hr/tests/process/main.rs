@@ -6,6 +6,7 @@ mod caller;
 mod router;
 
 mod codex_login;
+mod log;
 mod many;
 mod reload;
 mod signals;

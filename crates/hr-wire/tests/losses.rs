@@ -230,3 +230,15 @@ fn a_block_that_is_no_object_does_no_harm() {
     let mut all = std::iter::from_fn(|| frames.next_frame().unwrap());
     assert!(all.any(|frame| decoder.push(&frame, &mut read).is_err()), "{read:?}");
 }
+
+#[test]
+fn a_grammar_is_told_in_the_same_words_everywhere() {
+    let grammar = json!({"type": "grammar", "syntax": "lark", "definition": "start: /x+/"});
+    let tool = json!({"type": "custom", "name": "patch", "description": "Edits.", "format": grammar});
+    let fields = json!({"tools": [tool, {"type": "custom", "name": "say", "format": {"type": "text"}}]});
+    let words = "Edits.\n\n`input` must follow this lark grammar:\nstart: /x+/";
+    let (to_chat, _) = plainly(Responses, &fields, Chat);
+    let (to_anthropic, _) = plainly(Responses, &fields, Anthropic);
+    assert_eq!(to_chat["tools"][0]["function"]["description"], words);
+    assert_eq!(to_anthropic["tools"][0]["description"], words);
+}

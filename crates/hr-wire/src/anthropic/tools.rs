@@ -133,10 +133,7 @@ fn encode_one(tool: &Tool, wire: &str, losses: &mut Vec<Loss>) -> Option<String>
         }
         ToolKind::Custom { format } => {
             lose(Loss::changed("tools[].custom", "became a function with one string"));
-            let mut words = tool.description.clone().unwrap_or_default();
-            if let Some(format) = format.as_ref().filter(|format| !format.0.get().contains("\"text\"")) {
-                words.push_str(&format!("\n\nThe input must follow this grammar: {}", format.0.get()));
-            }
+            let words = names::free_text(tool.description.as_deref(), format.as_ref());
             let schema = json!({
                 "type": "object",
                 "properties": { names::INPUT: { "type": "string" } },

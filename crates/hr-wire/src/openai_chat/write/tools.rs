@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Writer;
-use crate::hub::names::INPUT;
+use crate::hub::names::{INPUT, free_text};
 use crate::hub::{Loss, Message, Part, RawJson, Request, Tool, ToolChoice, ToolKind};
 use crate::openai_chat::types::{WireTool, WireToolFunction};
 
@@ -51,7 +51,8 @@ impl Writer<'_> {
                     function(name, tool.description.clone(), parameters.clone(), *strict)
                 }
                 ToolKind::Custom { format } => {
-                    function(name, Some(free_text(tool, format.as_ref())), schema_of_text(), None)
+                    let words = free_text(tool.description.as_deref(), format.as_ref());
+                    function(name, Some(words), schema_of_text(), None)
                 }
             };
             items.push(item);
@@ -109,22 +110,6 @@ fn schema_of_text() -> Option<RawJson> {
         "additionalProperties": false,
     });
     raw(&schema.to_string()).map(RawJson)
-}
-
-/// What a tool of free text is for, with its grammar.
-fn free_text(tool: &Tool, format: Option<&RawJson>) -> String {
-    let mut words = tool.description.clone().unwrap_or_default();
-    let format = format.and_then(|format| serde_json::from_str::<Value>(format.0.get()).ok());
-    let grammar = format.as_ref().map(|format| match format.get("grammar") {
-        Some(inner) if inner.is_object() => inner,
-        _ => format,
-    });
-    if let Some(definition) = grammar.and_then(|grammar| grammar["definition"].as_str()) {
-        let syntax = grammar.and_then(|grammar| grammar["syntax"].as_str()).unwrap_or("given");
-        words.push_str(if words.is_empty() { "" } else { "\n\n" });
-        words.push_str(&format!("`{INPUT}` must follow this {syntax} grammar:\n{definition}"));
-    }
-    words
 }
 
 /// The tools that a search has found in the conversation.

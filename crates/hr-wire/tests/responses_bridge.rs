@@ -270,6 +270,8 @@ fn a_stream_that_signs_of_life_began_goes_on_under_the_same_id_and_count() {
     native.extend(out.drain(..).flatten());
     let events = data(&native);
     assert_eq!(kinds(&events)[..3], ["response.created", "response.in_progress", "response.in_progress"]);
+    let counted = events.iter().map(|event| event["sequence_number"].as_u64().unwrap());
+    assert!(counted.eq(0..events.len() as u64), "without a gap");
     assert_eq!(kinds(&events).iter().filter(|kind| **kind == "response.created").count(), 1);
     assert_eq!(*kinds(&events).last().unwrap(), "response.completed");
     let id = &events[0]["response"]["id"];

@@ -129,7 +129,10 @@ impl Watch {
         let text = std::str::from_utf8(data).unwrap_or_default();
         let Ok(glance) = Glance::at(text) else { return fate };
         if shift.id.is_some() && glance.kind.as_deref() == Some("response.created") {
-            // The caller has seen one.
+            // The caller has seen one. The events after it take its number.
+            if let Some(shift) = &mut self.shift {
+                shift.by = shift.by.saturating_sub(1);
+            }
             return Fate::Withhold;
         }
         if let Some(sequence) = glance.sequence {

@@ -174,6 +174,8 @@ fn the_local_server_needs_no_key_and_gets_time() {
     let local = found("local");
     assert_eq!(local.auth, AuthScheme::None);
     assert!(local.local);
+    let renamed = local.quirks.rename.iter().find(|(from, _)| *from == "max_completion_tokens");
+    assert_eq!(renamed.map(|(_, to)| to.as_str()), Some("max_tokens"), "some of them ignore the other");
     assert_eq!(local.base_url, "http://127.0.0.1:11434/v1");
     assert_eq!(local.enabled_by, ["LOCAL_BASE_URL", "LOCAL_MODEL"]);
     assert_eq!(local.first_byte_timeout, Some(Duration::from_secs(300)));

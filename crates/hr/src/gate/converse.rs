@@ -157,9 +157,8 @@ fn accompany(
     for (name, value) in &prepared.headers {
         // Made by a dialect of what a caller wrote: a value that no header can hold is left out.
         let Ok(value) = HeaderValue::from_str(value) else { continue };
-        if !extra.get_all(*name).iter().any(|known| *known == value) {
-            extra.append(HeaderName::from_static(name), value);
-        }
+        // A caller's own stays: two values of one header would be read as neither.
+        extra.entry(*name).or_insert(value);
     }
     let own = headers.get(USER_AGENT).and_then(|agent| Some((agent, agent.to_str().ok()?)));
     if let Some((agent, text)) = own

@@ -410,3 +410,27 @@ async fn a_coding_agent_keeps_its_name_where_the_provider_wants_it() {
         assert_eq!(seen == name, passed, "{seen}");
     }
 }
+
+/// What speaks about the dialect goes along once: two versions in one request would be read as neither.
+#[tokio::test]
+async fn the_callers_version_and_betas_reach_a_provider_of_its_dialect() {
+    let fake = Fake::speaking(Dialect::Anthropic, Script::new().otherwise(Answer::text("hi"))).await.unwrap();
+    let house = House::open(&[speaking("alpha", &fake)], "").await;
+    for (given, expected) in [(None, "2023-06-01"), (Some("2026-10-21"), "2026-10-21")] {
+        let body = Client::Messages.question("hello", false).to_string();
+        let mut request = house.caller().request("POST", "/v1/messages?beta=true", body);
+        let headers = request.headers_mut();
+        headers.append("anthropic-beta", "one-2026-01-01".parse().unwrap());
+        headers.append("anthropic-beta", "two-2026-02-02".parse().unwrap());
+        headers.extend(given.map(|version| {
+            ("anthropic-version".parse::<http::HeaderName>().unwrap(), version.parse().unwrap())
+        }));
+        assert_eq!(house.caller().send(request).await.status, 200);
+        let call = fake.calls().pop().unwrap();
+        let values = |name: &str| -> Vec<String> {
+            call.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(values("anthropic-version"), [expected]);
+        assert_eq!(values("anthropic-beta"), ["one-2026-01-01", "two-2026-02-02"]);
+    }
+}

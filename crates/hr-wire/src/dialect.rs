@@ -211,6 +211,8 @@ pub struct Encoded {
     pub losses: Vec<Loss>,
     /// How tools are called on the wire, to restore their names in the reply.
     pub names: Names,
+    /// Why it must not be sent: what is gone of it is what it was about.
+    pub refused: Option<BadRequest>,
 }
 
 /// What there is to know of a whole reply.

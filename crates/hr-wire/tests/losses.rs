@@ -242,3 +242,66 @@ fn a_grammar_is_told_in_the_same_words_everywhere() {
     assert_eq!(to_chat["tools"][0]["function"]["description"], words);
     assert_eq!(to_anthropic["tools"][0]["description"], words);
 }
+
+/// Why a request must not be sent to a provider of that dialect.
+fn refused(from: Dialect, fields: &Value, to: Dialect) -> Option<(u16, Option<&'static str>)> {
+    let client = client_half(from);
+    let (envelope, _) = client.read(request(from, fields)).unwrap_or_else(|bad| panic!("{bad:?}: {fields}"));
+    let decoded = client.decode(&envelope).unwrap();
+    let quirks = Quirks::default();
+    let encoded = upstream_half(to).encode(&decoded.request, &Outgoing::new("theirs", &quirks));
+    encoded.refused.map(|bad| (bad.status, bad.code))
+}
+
+#[test]
+fn a_conversation_of_which_nothing_is_left_is_refused() {
+    let empty = Some((400, Some("empty_conversation")));
+    let bogus = json!({"instructions": "Be brief.", "input": [{"type": "bogus"}]});
+    let unknown = json!([{"role": "user", "content": [{"type": "bogus"}]}]);
+    let blank = json!([{"role": "user", "content": " "}]);
+    for to in [Chat, Anthropic] {
+        assert_eq!(refused(Responses, &bogus, to), empty, "{to:?}");
+        assert_eq!(refused(Responses, &json!({"input": [{"type": "bogus"}]}), to), empty, "{to:?}");
+    }
+    assert_eq!(refused(Anthropic, &json!({"messages": unknown}), Chat), empty);
+    assert_eq!(refused(Anthropic, &json!({"messages": unknown}), Responses), empty);
+    assert_eq!(refused(Chat, &json!({"messages": blank}), Anthropic), empty);
+    for (from, to) in [(Chat, Anthropic), (Chat, Responses), (Anthropic, Chat), (Responses, Chat)] {
+        assert_eq!(refused(from, &json!({}), to), None, "{from:?} {to:?}");
+    }
+}
+
+#[test]
+fn instructions_alone_are_sent() {
+    let fields = json!({"messages": [{"role": "system", "content": "Tell a joke."}]});
+    for to in [Anthropic, Responses] {
+        assert_eq!(refused(Chat, &fields, to), None, "{to:?}");
+    }
+    let (sent, _) = plainly(Chat, &fields, Anthropic);
+    assert_eq!((&sent["messages"][0]["role"], &sent["system"]), (&json!("user"), &Value::Null));
+    let (sent, _) = plainly(Chat, &fields, Responses);
+    assert_eq!(sent["input"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_the_user_shows_does_not_vanish_in_silence() {
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}});
+    let file = json!({"type": "file", "file": {"file_id": "file-1"}});
+    let bitmap = json!({"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}});
+    let asked = |part: &Value| json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, part]}]});
+    for part in [&sound, &file, &bitmap] {
+        assert_eq!(
+            refused(Chat, &asked(part), Anthropic),
+            Some((422, Some("unsupported_content"))),
+            "{part}"
+        );
+        assert_eq!(refused(Chat, &asked(part), Responses), None, "{part}");
+    }
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let by_a_tool = json!({"messages": [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": [bitmap]},
+    ]});
+    assert_eq!(refused(Chat, &by_a_tool, Anthropic), None, "a note is enough");
+}

@@ -27,17 +27,30 @@ pub(super) struct Written {
     markable: bool,
     /// The mark.
     pub mark: Option<Breakpoint>,
+    /// What it only notes the absence of.
+    pub left_out: Option<&'static str>,
 }
 
 impl Written {
     /// A block that was written.
     pub(super) fn of(text: String) -> Self {
-        Self { text, words: None, markable: true, mark: None }
+        Self { text, words: None, markable: true, mark: None, left_out: None }
     }
 
     /// A block of text.
     pub(super) fn text(words: &str) -> Self {
         Self { words: Some(words.to_owned()), ..Self::of(json!({"type": "text", "text": words}).to_string()) }
+    }
+
+    /// A note in the place of what is not taken here.
+    fn note(what: &'static str) -> Self {
+        let words = format!("[{what} left out: it is not taken here]");
+        Self { left_out: Some(what), ..Self::text(&words) }
+    }
+
+    /// Whether it says just this.
+    pub(super) fn says(&self, words: &str) -> bool {
+        self.words.as_deref() == Some(words)
     }
 
     /// The same with this mark.
@@ -109,19 +122,19 @@ pub(super) fn write(
             }
             None => {
                 lose(Loss::dropped("messages[].content[].image"));
-                Written::text("[image left out: its type is not taken here]")
+                Written::note("image")
             }
         }),
         Part::Document(document) => Some(match write_document(document) {
             Some(block) => Written::of(block.to_string()),
             None => {
                 lose(Loss::dropped("messages[].content[].document"));
-                Written::text("[document left out: its type is not taken here]")
+                Written::note("document")
             }
         }),
         Part::Audio { .. } => {
             lose(Loss::dropped("messages[].content[].audio"));
-            Some(Written::text("[sound left out: it is not taken here]"))
+            Some(Written::note("sound"))
         }
         Part::Reasoning(reasoning) => {
             let block = thinking(reasoning, outgoing);

@@ -15,8 +15,10 @@ use super::prepare::LEAST_BUDGET;
 use super::request::EFFORTS;
 use super::tools;
 use crate::dialect::{Encoded, Outgoing};
+use crate::envelope::BadRequest;
 use crate::hub::{
-    Breakpoint, Effort, Loss, Message, NameRules, Names, Part, Request, Role, Thinking, ToolChoice, repair,
+    Breakpoint, CONTINUES, Effort, Loss, Message, NameRules, Names, Part, Request, Role, Thinking,
+    ToolChoice, repair,
 };
 use crate::neutral::is_neutral;
 
@@ -47,6 +49,8 @@ struct Composer<'a> {
     system: Vec<Written>,
     turns: Vec<Turn>,
     losses: Vec<Loss>,
+    /// Something that the user gave and that is not taken here.
+    left_out: Option<&'static str>,
 }
 
 /// Writes a request.
@@ -54,11 +58,26 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
     let names =
         Names::of(&request.tools, NameRules { longest: LONGEST_NAME, namespaces: false, custom: false });
     let repaired = repair(request.messages.clone(), true);
-    let mut composer =
-        Composer { outgoing, names, system: Vec::new(), turns: Vec::new(), losses: repaired.losses };
+    let mut composer = Composer {
+        outgoing,
+        names,
+        system: Vec::new(),
+        turns: Vec::new(),
+        losses: repaired.losses,
+        left_out: None,
+    };
     composer.conversation(&repaired.messages);
+    let said = composer.turns.iter().flat_map(|turn| &turn.blocks).any(|block| !block.says(CONTINUES));
+    let refused = request
+        .nothing_left(said, !composer.system.is_empty())
+        .or_else(|| composer.left_out.map(cannot_be_left_out));
+    if composer.turns.is_empty() {
+        // Whoever sends nothing but instructions wants them followed; the API wants somebody who speaks.
+        let words = std::mem::take(&mut composer.system);
+        composer.say("user", words);
+    }
     let body = composer.body(request);
-    Encoded { body: body.into(), losses: composer.losses, names: composer.names }
+    Encoded { body: body.into(), losses: composer.losses, names: composer.names, refused }
 }
 
 impl Composer<'_> {
@@ -129,7 +148,11 @@ impl Composer<'_> {
                 }
                 _ => {}
             }
-            written.extend(blocks::write(part, &self.names, self.outgoing, &mut self.losses));
+            let block = blocks::write(part, &self.names, self.outgoing, &mut self.losses);
+            if message.role == Role::User {
+                self.left_out = self.left_out.or(block.as_ref().and_then(|block| block.left_out));
+            }
+            written.extend(block);
         }
         written
     }
@@ -375,6 +398,13 @@ impl Composer<'_> {
         }
         self.lose(Loss::changed("cache_control", format!("of more marks {MOST_MARKS} stayed")));
     }
+}
+
+/// The model would answer without what it was asked about, and nobody would know. In what tools gave it is only
+/// noted: without it the conversation still makes sense.
+fn cannot_be_left_out(what: &str) -> BadRequest {
+    let words = format!("the {what} cannot be bridged to a model that does not take it");
+    BadRequest { status: 422, ..BadRequest::new(words) }.code("unsupported_content")
 }
 
 fn joined(items: impl Iterator<Item = String>) -> String {

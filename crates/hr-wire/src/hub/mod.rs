@@ -19,6 +19,7 @@ pub use id::{LONGEST_ID, legal_id};
 pub use loss::Loss;
 pub use names::{NameRules, Names, Restorer};
 pub use opaque::{Fingerprint, Opaque, OpaqueKind};
+pub(crate) use repair::CONTINUES;
 pub use repair::{Repaired, repair};
 pub use reply::{Block, Finish, FinishKind, Reply};
 pub use request::{

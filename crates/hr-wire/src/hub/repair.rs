@@ -14,7 +14,7 @@ const NO_RESULT: &str = "No result was recorded for this tool call.";
 /// What stands before a result whose call is gone.
 const ORPHAN: &str = "[result of an earlier tool call]";
 /// What the person says where a conversation begins with the model and must not.
-const CONTINUES: &str = "(conversation continues)";
+pub(crate) const CONTINUES: &str = "(conversation continues)";
 
 /// A conversation in order.
 #[derive(Clone, Debug, Default, PartialEq)]

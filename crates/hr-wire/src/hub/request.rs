@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Extras, Opaque};
+use crate::envelope::BadRequest;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -380,4 +381,21 @@ pub struct Request {
     pub include_usage: bool,
     /// Fields that only the dialect of origin knows.
     pub extras: Extras,
+}
+
+impl Request {
+    /// Whether it is nothing but instructions, which some take for a conversation and others do not.
+    fn is_only_instructions(&self) -> bool {
+        self.messages.iter().all(|message| matches!(message.role, Role::System | Role::Developer))
+    }
+
+    /// Why nothing may be sent where nothing is left of the conversation. `said` tells whether words of it were
+    /// written, `instructed` whether instructions were.
+    pub(crate) fn nothing_left(&self, said: bool, instructed: bool) -> Option<BadRequest> {
+        if said || (instructed && self.is_only_instructions()) {
+            return None;
+        }
+        let words = "nothing of the conversation can be sent to a model of another API";
+        Some(BadRequest::new(words).code("empty_conversation"))
+    }
 }

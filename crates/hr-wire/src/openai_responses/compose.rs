@@ -39,6 +39,7 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
     let mut writer = Writer { names: &names, outgoing, losses: repaired.losses, items: Vec::new() };
     let mut messages = repaired.messages.as_slice();
     if let [first, rest @ ..] = messages
+        && !rest.is_empty()
         && let (Role::System, Some(text)) = (first.role, only_text(first))
     {
         body.set("instructions", quoted(&text));
@@ -48,6 +49,7 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
         writer.message(message);
     }
     let Writer { mut losses, items, .. } = writer;
+    let refused = request.nothing_left(!items.is_empty(), false);
     body.set("input", Value::Array(items).to_string());
     body.tools(request, &names, &mut losses);
     body.wishes(request, &mut losses);
@@ -73,7 +75,7 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
             true
         }
     });
-    Encoded { body: body.finish(), losses, names }
+    Encoded { body: body.finish(), losses, names, refused }
 }
 
 /// The text of a message that is nothing but text.

@@ -10,7 +10,7 @@ use hr_wire::dialect::client_half;
 use hr_wire::hub::Loss;
 
 use crate::probe;
-use crate::way::{self, Asked};
+use crate::way::{self, Asked, Sent};
 
 const FILE: &str = "docs/translation.md";
 
@@ -46,7 +46,10 @@ fn fate(from: Dialect, to: Dialect, body: &Bytes) -> String {
     if let Err(mistake) = client_half(from).decode(&asked.envelope) {
         return format!("refused: {}", mistake.message);
     }
-    let losses = way::send(from, &asked, to).losses;
+    let Sent { losses, refused, .. } = way::send(from, &asked, to);
+    if let Some(mistake) = refused {
+        return format!("refused: {}", mistake.message);
+    }
     if losses.is_empty() {
         return "✓".to_owned();
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hr_core::catalog::{Dialect, Provider, builtin};
 use hr_core::failure::Failure;
 use hr_core::time::Millis;
-use hr_wire::dialect::{Echo, Encoded, Outgoing, WatchOptions, client_half, upstream_half};
+use hr_wire::dialect::{Echo, Encoded, Outgoing, Prepared, WatchOptions, client_half, upstream_half};
 use hr_wire::envelope::{BadRequest, Envelope};
 use hr_wire::facts::ChatFacts;
 use hr_wire::hub::{Event, Loss, Names, Reply, fold};
@@ -25,6 +25,7 @@ pub struct Sent {
     pub body: Bytes,
     pub losses: Vec<Loss>,
     pub names: Names,
+    pub refused: Option<BadRequest>,
 }
 
 /// A request that was read.
@@ -74,14 +75,15 @@ pub fn send(client: Dialect, asked: &Asked, to: Dialect) -> Sent {
     let upstream = upstream_half(to);
     if client == to {
         let prepared = upstream.prepare(&asked.envelope, &outgoing);
-        return Sent { body: prepared.body, losses: prepared.losses, names: Names::default() };
+        let Prepared { body, losses, .. } = prepared;
+        return Sent { body, losses, names: Names::default(), refused: None };
     }
     let decoded = client_half(client).decode(&asked.envelope).expect("the hub takes it in");
-    let Encoded { body, losses, names } = upstream.encode(&decoded.request, &outgoing);
+    let Encoded { body, losses, names, refused } = upstream.encode(&decoded.request, &outgoing);
     let envelope = Envelope::read(body).expect("what was written is a request");
     let prepared = upstream.prepare(&envelope, &outgoing);
     let losses = decoded.losses.into_iter().chain(losses).chain(prepared.losses).collect();
-    Sent { body: prepared.body, losses, names }
+    Sent { body: prepared.body, losses, names, refused }
 }
 
 /// What a caller who asked like this gets of a whole reply.

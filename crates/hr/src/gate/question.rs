@@ -228,7 +228,7 @@ impl Question {
     /// something else, written anew from the hub's form. Opaque things that are `foreign` to it stay out.
     ///
     /// # Errors
-    /// When what was written is no request, which is a defect.
+    /// When what is left of the request must not be sent.
     pub fn letter(
         &self,
         roster: &Roster,
@@ -250,7 +250,10 @@ impl Question {
             }
             (Facts::Chat(facts), Some(decoded)) => {
                 let outgoing = outgoing(facts, roster, candidate, foreign);
-                let Encoded { body, losses, names } = upstream.encode(&decoded.request, &outgoing);
+                let Encoded { body, losses, names, refused } = upstream.encode(&decoded.request, &outgoing);
+                if let Some(bad) = refused {
+                    return Err(bad.into());
+                }
                 let mut prepared = upstream.prepare(&Envelope::read(body)?, &outgoing);
                 prepared.losses.splice(0..0, decoded.losses.iter().cloned().chain(losses));
                 (prepared, Some(names))
@@ -281,7 +284,7 @@ fn outgoing<'a>(
         stream: facts.stream,
         caller_wants_usage: facts.include_usage,
         model_quirks: known.map_or(&[], |known| known.quirks.as_slice()),
-        max_output_cap: output_cap(member, known),
+        max_output_cap: output_cap(member, known, facts),
         reasoning_reserve: match known.and_then(|known| known.reasoning) {
             Some(true) => roster.pool.rules.reasoning_reserve,
             _ => 0,
@@ -302,10 +305,12 @@ fn embed_target(model: &str, pool: &Pool) -> Target {
     }
 }
 
-/// The most output that may be asked for: the user's bound and the model's own.
-fn output_cap(member: &Member, model: Option<&PoolModel>) -> Option<u64> {
-    match (member.max_output_tokens, model.and_then(|model| model.max_output)) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
+/// The most output that may be asked for: the user's bound and the model's own, and no more than the prompt leaves
+/// of its window where that says less than the caller does.
+fn output_cap(member: &Member, model: Option<&PoolModel>, facts: &ChatFacts) -> Option<u64> {
+    let own = model.and_then(|model| model.max_output);
+    let cap = [member.max_output_tokens, own].into_iter().flatten().min();
+    let room = model.and_then(|model| route::room(model, facts.prompt_tokens));
+    let wanted = cap.or(facts.max_output)?;
+    room.filter(|room| *room < wanted).or(cap)
 }

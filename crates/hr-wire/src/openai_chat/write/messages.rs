@@ -320,6 +320,11 @@ fn joined(parts: Vec<Value>) -> Value {
     }
 }
 
+/// Whether a message only holds the place of one of which nothing could be carried.
+pub(super) fn says_nothing(wire: &WireMessage) -> bool {
+    wire.role == "user" && wire.content.as_ref().is_some_and(|content| content == OMITTED)
+}
+
 /// What results show, as a message of the user after the last of them.
 fn flush(wires: &mut Vec<WireMessage>, shown: &mut Vec<Value>) {
     if shown.is_empty() {

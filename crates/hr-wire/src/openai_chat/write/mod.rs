@@ -33,6 +33,10 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
     let Repaired { messages, losses } = repair(request.messages.clone(), false);
     let mut writer = Writer { outgoing, names: Names::of(&request.tools, RULES), losses };
     let messages = writer.messages(messages);
+    let said = messages
+        .iter()
+        .any(|wire| !matches!(wire.role.as_str(), "system" | "developer") && !messages::says_nothing(wire));
+    let refused = request.nothing_left(said, !messages.is_empty());
     let tools = writer.tools(request);
     let mut fields: Vec<(&str, String)> =
         vec![("model", Value::from(request.model.as_str()).to_string()), ("messages", written(&messages))];
@@ -72,7 +76,7 @@ pub(super) fn encode(request: &Request, outgoing: &Outgoing<'_>) -> Encoded {
             writer.losses.extend(said.map(|(key, _)| Loss::dropped(key)));
         }
     }
-    Encoded { body: body(&fields), losses: writer.losses, names: writer.names }
+    Encoded { body: body(&fields), losses: writer.losses, names: writer.names, refused }
 }
 
 fn body(fields: &[(&str, String)]) -> Bytes {

@@ -13,6 +13,17 @@ use crate::time::Millis;
 /// more than this speaks of a tier or a rate, not of the window.
 pub const ESTIMATE_DOUBT: u64 = 2;
 
+/// The least answer, in tokens, that a window must leave room for.
+const LEAST_ANSWER: u64 = 1_024;
+
+/// The longest answer that fits the model's window behind a prompt of this size, as far as the window is known.
+/// The size is an estimate, so an eighth of it is kept free.
+#[must_use]
+pub fn room(model: &PoolModel, prompt_tokens: u64) -> Option<u64> {
+    let taken = prompt_tokens.saturating_add(prompt_tokens / 8);
+    Some(model.context?.saturating_sub(taken).max(LEAST_ANSWER))
+}
+
 /// Why a candidate is passed over.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
@@ -167,6 +178,8 @@ pub(super) struct Gatekeeper<'a> {
     pub(super) tried: &'a Tried,
     /// Output tokens added for a model that reasons.
     pub(super) reasoning_reserve: u64,
+    /// Whether an answer may be shorter than the caller allows, where the window leaves no more.
+    pub(super) shorten: bool,
 }
 
 impl Gatekeeper<'_> {
@@ -234,7 +247,8 @@ impl Gatekeeper<'_> {
     pub(super) fn output(&self, member: &Member, model: &PoolModel) -> Option<u64> {
         let reserve = if model.reasoning == Some(true) { self.reasoning_reserve } else { 0 };
         let wanted = self.ask.max_output?.saturating_add(reserve);
-        let caps = [member.max_output_tokens, model.max_output];
+        let room = if self.shorten { room(model, self.ask.prompt_tokens) } else { None };
+        let caps = [member.max_output_tokens, model.max_output, room];
         Some(caps.into_iter().flatten().fold(wanted, u64::min))
     }
 
@@ -242,7 +256,8 @@ impl Gatekeeper<'_> {
     fn outgrows(&self, model: &PoolModel, output: Option<u64>) -> bool {
         let Some(window) = model.context else { return false };
         let size = self.ask.prompt_tokens;
-        if size.saturating_add(output.unwrap_or(0)) > window {
+        let answer = output.unwrap_or(0);
+        if size.saturating_add(if self.shorten { answer.min(LEAST_ANSWER) } else { answer }) > window {
             return true;
         }
         self.tried

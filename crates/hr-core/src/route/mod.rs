@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use ask::{Ask, Effort, Losses, Profile, Target, Work};
 pub use breaker::BreakerPhase;
-pub use gate::{Exclusion, Gate};
+pub use gate::{Exclusion, Gate, room};
 pub use plan::{Candidate, Choice, Plan};
 pub use policy::Next;
 pub use score::Terms;
@@ -97,7 +97,14 @@ impl Router {
     /// A burst of requests is spread evenly when nothing comes between a plan and its `begin`.
     #[must_use]
     pub fn plan(&self, now: Millis, roster: &Roster, ask: &Ask, tried: &Tried, draw: u64) -> Plan {
-        Planner::new(now, roster, ask, tried, draw).run(&self.slots, roster)
+        let planner = || Planner::new(now, roster, ask, tried, draw);
+        let plan = planner().run(&self.slots, roster);
+        // Agents allow answers that are longer than many a window: rather a shorter one than none.
+        let tight = || plan.exclusions.iter().any(|exclusion| exclusion.gate == Gate::Context);
+        if plan.choices.is_empty() && ask.max_output.is_some() && tight() {
+            return planner().shorten().run(&self.slots, roster);
+        }
+        plan
     }
 
     /// Admits one attempt if the candidate may be called *now*: another request may have cooled it since the

@@ -127,12 +127,18 @@ impl<'a> Planner<'a> {
             ask,
             tried,
             draw,
-            gates: Gatekeeper { now, ask, tried, reasoning_reserve: rules.reasoning_reserve },
+            gates: Gatekeeper { now, ask, tried, reasoning_reserve: rules.reasoning_reserve, shorten: false },
             scores: Scorer::new(now, ask, tried, rules),
             rotation: rules.rotation,
             keys: Vec::new(),
             plan: Plan::default(),
         }
+    }
+
+    /// Takes those in whose window the answer has less room than the caller allows.
+    pub(super) fn shorten(mut self) -> Self {
+        self.gates.shorten = true;
+        self
     }
 
     /// Makes the plan.

@@ -1,7 +1,7 @@
 //! What a model can do, as its file says and as its refusals taught.
 
 use hr_core::failure::{Failure, FailureKind};
-use hr_core::route::{Ask, Effect, Effort, Gate, Tried, Verdict};
+use hr_core::route::{Ask, Effect, Effort, Gate, Tried, Verdict, room};
 
 use crate::world::{World, ask, failure, member, model, one_provider, pool, two_providers};
 
@@ -36,6 +36,21 @@ fn prompt_and_answer_must_fit_the_known_window() {
     assert_eq!(order(10_001, None), ["a/unknown/0"]);
     assert_eq!(order(6_000, Some(1_000_000)).len(), 2, "the answer is clamped to the model's cap first");
     assert_eq!(order(6_001, Some(1_000_000)), ["a/unknown/0"]);
+}
+
+#[test]
+fn an_answer_may_be_shorter_rather_than_not_be() {
+    let mut small = model("small", 3);
+    small.context = Some(10_000);
+    let world = World::new(pool(vec![member("a", vec![small.clone()], 1)]));
+    let asked = |prompt_tokens| Ask { prompt_tokens, max_output: Some(32_000), ..ask() };
+    assert_eq!(world.order(&asked(4_000)), ["a/small/0"]);
+    assert_eq!(room(&small, 4_000), Some(5_500), "what the window leaves");
+    assert_eq!(world.plan(&asked(9_900)).verdict(&Tried::default()), Verdict::TooLarge);
+    let mut large = model("large", 5);
+    large.context = Some(100_000);
+    let world = World::new(pool(vec![member("a", vec![small, large], 1)]));
+    assert_eq!(world.order(&asked(4_000)), ["a/large/0"], "as long as there is room for all of it elsewhere");
 }
 
 #[test]

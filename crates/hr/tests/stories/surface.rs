@@ -214,7 +214,7 @@ async fn what_no_window_holds_is_called_what_makes_the_client_ask_for_less() {
     let fake = Fake::start(Script::new()).await.unwrap();
     let house = House::open(&[Guest::new("alpha", &fake).model("small", "context = 4000")], "").await;
     for (tokens, words, wanted) in [
-        (32_000, 10, "input length and `max_tokens` exceed context limit: "),
+        (32_000, 2_900, "input length and `max_tokens` exceed context limit: "),
         (32_000, 100_000, "prompt is too long: "),
     ] {
         let mut body = Client::Messages.question(&"word ".repeat(words), false);
@@ -229,6 +229,17 @@ async fn what_no_window_holds_is_called_what_makes_the_client_ask_for_less() {
         assert_eq!(got.json()["error"]["code"], "context_length_exceeded", "{}", got.text());
     }
     assert!(fake.calls().is_empty());
+    // Where there is room for an answer, it is asked for as long as there is room for.
+    for client in CLIENTS {
+        let mut body = client.question("hello", false);
+        body[if client == Client::Responses { "max_output_tokens" } else { "max_tokens" }] = json!(32_000);
+        let got = house.caller().post(client.path(), &body).await;
+        assert_eq!(got.status, 200, "{client:?}: {}", got.text());
+        let call = fake.calls().pop().unwrap();
+        let sent: Value = serde_json::from_slice(&call.body).unwrap();
+        let asked = ["max_tokens", "max_completion_tokens"].iter().find_map(|name| sent[*name].as_u64());
+        assert!((1_024..4_000).contains(&asked.unwrap()), "{client:?}: {asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -166,3 +166,39 @@ async fn seals_go_back_to_their_account_alone() {
         }
     }
 }
+
+/// Some chat providers put a signature beside a call, and refuse the next turn without it.
+#[tokio::test]
+async fn what_is_beside_a_call_goes_back_to_its_account_alone() {
+    const BESIDE: &str = "seal+of/the==call";
+    for client in CLIENTS {
+        for stream in [false, true] {
+            let name = format!("{client:?}, stream {stream}");
+            let sealed =
+                Answer::tool("look", "{}").extra(json!({ "google": { "thought_signature": BESIDE } }));
+            let script = Script::new().once(Match::any(), [sealed]).otherwise(Answer::text("done"));
+            let alpha = Fake::start(script).await.unwrap();
+            let bravo = Fake::start(Script::new().otherwise(Answer::text("done"))).await.unwrap();
+            let house = House::open(&[guest("alpha", &alpha)], "").await;
+            let body = first(client, stream);
+            let got = house.caller().post(client.path(), &body).await;
+            assert_eq!(got.status, 200, "{name}: {}", got.text());
+            let reply = if stream { folded(client, &got.events()) } else { got.json() };
+            let body = second(client, body, &reply);
+
+            house.change(&[guest("alpha", &alpha), guest("bravo", &bravo)], "");
+            let got = house.caller().post(client.path(), &body).await;
+            assert_eq!((got.status.as_u16(), got.header("x-provider")), (200, "alpha"), "{name}");
+            let sent = alpha.calls()[1].json();
+            let call = sent["messages"].as_array().unwrap().iter().find(|turn| turn["tool_calls"].is_array());
+            let beside = &call.unwrap()["tool_calls"][0]["extra_content"]["google"]["thought_signature"];
+            assert_eq!(beside, BESIDE, "{name}: {sent}");
+
+            alpha.set(Script::new().otherwise(Refusal::server_error()));
+            let got = house.caller().post(client.path(), &body).await;
+            assert_eq!((got.status.as_u16(), got.header("x-provider")), (200, "bravo"), "{name}");
+            let sent = bravo.calls()[0].json().to_string();
+            assert!(!sent.contains(BESIDE) && sent.contains("it is empty"), "{name}: {sent}");
+        }
+    }
+}

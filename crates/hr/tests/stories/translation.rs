@@ -54,6 +54,35 @@ async fn who_loses_nothing_is_preferred() {
 }
 
 #[tokio::test]
+async fn what_the_user_shows_goes_to_who_can_take_it_or_to_nobody() {
+    let mut body = question("What is it?");
+    let sound = json!({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}});
+    body["messages"] = json!([{"role": "user", "content": [sound]}]);
+    let deaf = Fake::speaking(Dialect::Anthropic, Script::new()).await.unwrap();
+    let house = House::open(&[speaking("deaf", &deaf)], "").await;
+    let got = house.caller().post("/v1/chat/completions", &body).await;
+    assert_eq!(got.status, 422, "{}", got.text());
+    assert_eq!(got.json()["error"]["code"], "unsupported_content", "{}", got.text());
+    assert!(deaf.calls().is_empty(), "nobody is asked about what is gone");
+
+    let hears = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[speaking("deaf", &deaf), Guest::new("hears", &hears)], "").await;
+    let got = house.caller().post("/v1/chat/completions", &body).await;
+    assert_eq!((got.status.as_u16(), got.header("x-provider")), (200, "hears"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn a_conversation_of_nothing_is_asked_of_nobody() {
+    let fake = Fake::start(Script::new()).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let body = json!({"model": "auto", "input": [{"type": "bogus"}]});
+    let got = house.caller().post("/v1/responses", &body).await;
+    assert_eq!(got.status, 400, "{}", got.text());
+    assert_eq!(got.json()["error"]["code"], "empty_conversation", "{}", got.text());
+    assert!(fake.calls().is_empty());
+}
+
+#[tokio::test]
 async fn what_a_provider_leaves_out_counts_for_who_wants_nothing_lost() {
     let fake = Fake::start(Script::new()).await.unwrap();
     let drops = Guest::new("alpha", &fake).extra("[quirks]\ndrop = [\"logit_bias\"]\n");

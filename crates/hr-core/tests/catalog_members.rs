@@ -71,3 +71,18 @@ fn only_a_coding_agents_own_name_is_passed_on() {
         assert!(!passes(other), "{other}");
     }
 }
+
+/// From GPT-5.4 on, chat completions take no tools while a model reasons, which it does unless told otherwise.
+#[test]
+fn what_cannot_reason_beside_tools_is_told_not_to() {
+    let catalog = hr_core::catalog::builtin();
+    let openai = catalog.find("openai").unwrap();
+    let told = |quirks: &[String]| quirks.iter().any(|name| name == "effort_none_with_tools");
+    for model in openai.models.iter().filter(|model| model.reasoning == Some(true)) {
+        assert!(told(&model.quirks) || model.tools == Some(false), "{}", model.id);
+    }
+    for id in ["gpt-5.4", "gpt-5.5-mini", "gpt-5.6-terra", "gpt-6.9"] {
+        assert!(openai.family(id).is_some_and(|family| told(&family.quirks)), "{id}");
+    }
+    assert!(openai.family("gpt-5.2").is_none() && openai.family("gpt-4.1").is_none());
+}

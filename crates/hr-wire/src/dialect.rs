@@ -158,6 +158,8 @@ pub struct Outgoing<'a> {
     /// Opaque things in the conversation that somebody else issued, in ascending order; they are left out, with
     /// their pairs.
     pub foreign: &'a [Fingerprint],
+    /// Whether reasoning of earlier turns that anybody can read stays out too, since it was refused.
+    pub bare: bool,
 }
 
 impl<'a> Outgoing<'a> {
@@ -173,6 +175,7 @@ impl<'a> Outgoing<'a> {
             max_output_cap: None,
             reasoning_reserve: 0,
             foreign: &[],
+            bare: false,
         }
     }
 

@@ -243,6 +243,14 @@ impl Complaint {
     }
 }
 
+/// Whether reasoning of earlier turns was refused: without it the same request may be served.
+#[must_use]
+pub fn refuses_reasoning(failure: &Failure) -> bool {
+    const FIELD: &str = "reasoning_content";
+    let named = failure.param.as_deref().is_some_and(|param| param.contains(FIELD));
+    failure.kind == FailureKind::Unsupported && (named || failure.message.contains(FIELD))
+}
+
 /// An error without what it quotes of the request or of the model's output: whoever wrote that could otherwise
 /// choose what the error is taken for.
 fn unquoted(value: &Value) -> Value {

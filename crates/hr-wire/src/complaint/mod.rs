@@ -9,7 +9,7 @@ mod hint;
 mod wording;
 
 pub(crate) use classify::read_inner_error;
-pub use classify::{MAX_ERROR_BODY, OPAQUE_PARAM, read_error};
+pub use classify::{MAX_ERROR_BODY, OPAQUE_PARAM, read_error, refuses_reasoning};
 pub use hint::LONGEST_HINT;
 
 use std::time::Duration;

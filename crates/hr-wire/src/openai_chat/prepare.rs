@@ -14,6 +14,9 @@ use crate::{patch, verbs};
 /// The fields that limit the answer.
 const OUTPUT_LIMITS: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 
+/// The function that leaves out reasoning of earlier turns.
+const WITHOUT_REASONING: &str = "strip_reasoning_history";
+
 /// Makes the request of a chat attempt.
 #[must_use]
 pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
@@ -34,6 +37,9 @@ pub fn prepare(envelope: &Envelope, outgoing: &Outgoing<'_>) -> Prepared {
     let mut bench = Workbench::new(draft);
     for name in outgoing.quirks.functions.iter().chain(outgoing.model_quirks) {
         quirk::apply(name, &mut bench, &mut losses);
+    }
+    if outgoing.bare {
+        quirk::apply(WITHOUT_REASONING, &mut bench, &mut losses);
     }
     let mut draft = bench.finish();
     verbs::apply(&mut draft, outgoing.quirks, &mut losses);

@@ -1,4 +1,4 @@
-//! Requests, to the hub. The way back is in `write.rs`.
+//! Requests, to the hub. The way back is in `write/`.
 
 use hr_core::catalog::Dialect;
 use serde::Deserialize;

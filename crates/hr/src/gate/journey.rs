@@ -11,7 +11,7 @@ use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roste
 use hr_core::secret::KeyId;
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
-use hr_wire::complaint::OPAQUE_PARAM;
+use hr_wire::complaint::{OPAQUE_PARAM, refuses_reasoning};
 use hr_wire::dialect::Decoded;
 use hr_wire::hub::{Fingerprint, Loss};
 use hr_wire::lane::Translation;
@@ -79,7 +79,7 @@ pub struct Journey<'a> {
     undecodable: Option<Refusal>,
     /// Who issued the opaque things in the conversation, as far as that is known.
     issued: Vec<(Fingerprint, Option<Arc<KeyId>>)>,
-    /// Who refused something opaque that was taken for their own, and gets nothing opaque any more.
+    /// Who refused something opaque that was taken for their own, or reasoning, and gets none any more.
     bared: Vec<Candidate>,
     /// Whether it comes from a coding agent that takes a limit for final, whatever its headers say.
     is_agent: bool,
@@ -197,7 +197,8 @@ impl<'a> Journey<'a> {
     pub fn letter(&self, candidate: Candidate) -> Result<Letter, Refusal> {
         let native = self.question.is_native(self.roster.member(candidate));
         let decoded = self.decoded.as_ref().filter(|_| !native);
-        self.question.letter(self.roster, candidate, decoded, &self.foreign_to(candidate))
+        let bare = self.bared.contains(&candidate);
+        self.question.letter(self.roster, candidate, decoded, &self.foreign_to(candidate), bare)
     }
 
     /// The opaque things that a candidate must not get.
@@ -224,11 +225,13 @@ impl<'a> Journey<'a> {
         self.undecodable = Some(refusal);
     }
 
-    /// Notes that a call failed. Who refused something opaque that was taken for its own may be asked once more,
-    /// without any.
+    /// Notes that a call failed. Who refused something opaque that was taken for its own, or reasoning of earlier
+    /// turns, may be asked once more, without any.
     pub fn note(&mut self, candidate: Candidate, failure: &Failure) {
         let refuses_opaque = failure.param.as_deref() == Some(OPAQUE_PARAM);
-        if refuses_opaque && self.foreign_to(candidate).len() < self.issued.len() {
+        let has_opaque = self.foreign_to(candidate).len() < self.issued.len();
+        let refuses_words = refuses_reasoning(failure) && !self.bared.contains(&candidate);
+        if (refuses_opaque && has_opaque) || refuses_words {
             self.bared.push(candidate);
             return;
         }

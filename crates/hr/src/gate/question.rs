@@ -225,7 +225,8 @@ impl Question {
     }
 
     /// The request for a candidate: the caller's bytes with only the edits that it needs; or, for one who speaks
-    /// something else, written anew from the hub's form. Opaque things that are `foreign` to it stay out.
+    /// something else, written anew from the hub's form. Opaque things that are `foreign` to it stay out, and
+    /// for one that is to be left `bare` all reasoning of earlier turns.
     ///
     /// # Errors
     /// When what is left of the request must not be sent.
@@ -235,6 +236,7 @@ impl Question {
         candidate: Candidate,
         decoded: Option<&Decoded>,
         foreign: &[Fingerprint],
+        bare: bool,
     ) -> Result<Letter, Refusal> {
         let member = roster.member(candidate);
         let upstream = upstream_half(member.provider.dialect);
@@ -246,10 +248,11 @@ impl Question {
                 (Prepared { body, headers, asked_for_usage: false, losses: Vec::new() }, None)
             }
             (Facts::Chat(facts), None) => {
-                (upstream.prepare(&self.envelope, &outgoing(facts, roster, candidate, foreign)), None)
+                let outgoing = Outgoing { bare, ..outgoing(facts, roster, candidate, foreign) };
+                (upstream.prepare(&self.envelope, &outgoing), None)
             }
             (Facts::Chat(facts), Some(decoded)) => {
-                let outgoing = outgoing(facts, roster, candidate, foreign);
+                let outgoing = Outgoing { bare, ..outgoing(facts, roster, candidate, foreign) };
                 let Encoded { body, losses, names, refused } = upstream.encode(&decoded.request, &outgoing);
                 if let Some(bad) = refused {
                     return Err(bad.into());

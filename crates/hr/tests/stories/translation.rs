@@ -247,3 +247,32 @@ async fn what_an_account_cannot_read_is_left_out_and_the_same_account_asked_agai
         assert_eq!((got.status.as_u16(), fake.calls().len()), (400, 2), "{}", got.text());
     }
 }
+
+#[tokio::test]
+async fn who_refuses_the_reasoning_of_earlier_turns_is_asked_again_without_it() {
+    let history = json!({ "model": "hermes-router", "messages": [
+        { "role": "user", "content": "look at the file" },
+        { "role": "assistant", "content": "It is empty.", "reasoning_content": "a secret thought" },
+        { "role": "user", "content": "look again" },
+    ]});
+    for words in [
+        "messages.1.reasoning_content: Extra inputs are not permitted",
+        "property 'messages.1.reasoning_content' is unsupported",
+        "property 'reasoning_content' is unsupported",
+    ] {
+        let refusal = Refusal::new(400, "invalid_request_error", "", words);
+        let script = Script::new().once(Match::any(), [refusal]).otherwise(Answer::text("done"));
+        let fake = Fake::start(script).await.unwrap();
+        let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+        let got = house.caller().post("/v1/chat/completions", &history).await;
+        assert_eq!(
+            (got.status.as_u16(), got.header("x-hermes-attempts")),
+            (200, "2"),
+            "{words}: {}",
+            got.text()
+        );
+        let sent: Vec<String> = fake.calls().iter().map(|call| call.json().to_string()).collect();
+        assert!(sent[0].contains("a secret thought") && !sent[1].contains("a secret thought"), "{}", sent[1]);
+        assert!(got.header("x-hermes-loss").contains("reasoning"), "{}", got.header("x-hermes-loss"));
+    }
+}

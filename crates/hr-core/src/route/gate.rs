@@ -16,12 +16,13 @@ pub const ESTIMATE_DOUBT: u64 = 2;
 /// The least answer, in tokens, that a window must leave room for.
 const LEAST_ANSWER: u64 = 1_024;
 
-/// The longest answer that fits the model's window behind a prompt of this size, as far as the window is known.
-/// The size is an estimate, so an eighth of it is kept free.
+/// The longest answer that fits the model's window behind a prompt of this size, where one that is as long as
+/// `wanted` does not, as far as the window is known. The size is an estimate, so an eighth of it is kept free.
 #[must_use]
-pub fn room(model: &PoolModel, prompt_tokens: u64) -> Option<u64> {
+pub fn room(model: &PoolModel, prompt_tokens: u64, wanted: u64) -> Option<u64> {
+    let window = model.context.filter(|window| prompt_tokens.saturating_add(wanted) > *window)?;
     let taken = prompt_tokens.saturating_add(prompt_tokens / 8);
-    Some(model.context?.saturating_sub(taken).max(LEAST_ANSWER))
+    Some(window.saturating_sub(taken).max(LEAST_ANSWER))
 }
 
 /// Why a candidate is passed over.
@@ -247,9 +248,10 @@ impl Gatekeeper<'_> {
     pub(super) fn output(&self, member: &Member, model: &PoolModel) -> Option<u64> {
         let reserve = if model.reasoning == Some(true) { self.reasoning_reserve } else { 0 };
         let wanted = self.ask.max_output?.saturating_add(reserve);
-        let room = if self.shorten { room(model, self.ask.prompt_tokens) } else { None };
-        let caps = [member.max_output_tokens, model.max_output, room];
-        Some(caps.into_iter().flatten().fold(wanted, u64::min))
+        let caps = [member.max_output_tokens, model.max_output];
+        let wanted = caps.into_iter().flatten().fold(wanted, u64::min);
+        let room = if self.shorten { room(model, self.ask.prompt_tokens, wanted) } else { None };
+        Some(room.map_or(wanted, |room| room.min(wanted)))
     }
 
     /// Whether the request does not fit the model's window, as far as that is known.

@@ -45,7 +45,8 @@ fn an_answer_may_be_shorter_rather_than_not_be() {
     let world = World::new(pool(vec![member("a", vec![small.clone()], 1)]));
     let asked = |prompt_tokens| Ask { prompt_tokens, max_output: Some(32_000), ..ask() };
     assert_eq!(world.order(&asked(4_000)), ["a/small/0"]);
-    assert_eq!(room(&small, 4_000), Some(5_500), "what the window leaves");
+    assert_eq!(room(&small, 4_000, 32_000), Some(5_500), "what the window leaves");
+    assert_eq!(room(&small, 4_000, 6_000), None, "it holds both");
     assert_eq!(world.plan(&asked(9_900)).verdict(&Tried::default()), Verdict::TooLarge);
     let mut large = model("large", 5);
     large.context = Some(100_000);

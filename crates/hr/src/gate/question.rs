@@ -283,15 +283,16 @@ fn outgoing<'a>(
 ) -> Outgoing<'a> {
     let member = roster.member(candidate);
     let known = member.models.get(candidate.model);
+    let reasoning_reserve = match known.and_then(|known| known.reasoning) {
+        Some(true) => roster.pool.rules.reasoning_reserve,
+        _ => 0,
+    };
     Outgoing {
         stream: facts.stream,
         caller_wants_usage: facts.include_usage,
         model_quirks: known.map_or(&[], |known| known.quirks.as_slice()),
-        max_output_cap: output_cap(member, known, facts),
-        reasoning_reserve: match known.and_then(|known| known.reasoning) {
-            Some(true) => roster.pool.rules.reasoning_reserve,
-            _ => 0,
-        },
+        max_output_cap: output_cap(member, known, facts, reasoning_reserve),
+        reasoning_reserve,
         foreign,
         ..Outgoing::new(roster.model_id(candidate), &member.provider.quirks)
     }
@@ -308,12 +309,15 @@ fn embed_target(model: &str, pool: &Pool) -> Target {
     }
 }
 
-/// The most output that may be asked for: the user's bound and the model's own, and no more than the prompt leaves
-/// of its window where that says less than the caller does.
-fn output_cap(member: &Member, model: Option<&PoolModel>, facts: &ChatFacts) -> Option<u64> {
+/// The most output that may be asked for: the user's bound and the model's own; and, where the window does not hold
+/// prompt and answer, what the prompt leaves of it.
+fn output_cap(member: &Member, model: Option<&PoolModel>, facts: &ChatFacts, reserve: u64) -> Option<u64> {
     let own = model.and_then(|model| model.max_output);
     let cap = [member.max_output_tokens, own].into_iter().flatten().min();
-    let room = model.and_then(|model| route::room(model, facts.prompt_tokens));
-    let wanted = cap.or(facts.max_output)?;
-    room.filter(|room| *room < wanted).or(cap)
+    let asked = facts.max_output.map(|asked| asked.saturating_add(reserve));
+    let wanted = cap.into_iter().chain(asked).min()?;
+    model
+        .and_then(|model| route::room(model, facts.prompt_tokens, wanted))
+        .filter(|room| *room < wanted)
+        .or(cap)
 }

@@ -133,6 +133,9 @@ impl Law {
         if let Some(arguments) = self.arguments.remove(&block) {
             self.held -= arguments.len();
             self.halved |= !is_whole(&arguments);
+            if let Some(call) = self.calls.get(&block) {
+                self.keepsake.calls[*call].arguments = arguments;
+            }
         }
     }
 

@@ -71,7 +71,7 @@ pub trait Watch: Send {
 pub struct Keepsake {
     /// The reasoning before the calls.
     pub reasoning: Vec<Reasoning>,
-    /// The calls, without their arguments, with what is opaque beside them. Their ids are what the turn is
-    /// known by.
+    /// The calls, with what is opaque beside them. Their ids are what the turn is known by, and their arguments
+    /// tell it from others whose ids are the same.
     pub calls: Vec<ToolCall>,
 }

@@ -12,9 +12,10 @@ use hr_core::pool::Member;
 use hr_core::route::{Candidate, Roster};
 use hr_core::secret::KeyId;
 use hr_core::time::Millis;
-use hr_wire::hub::{Fingerprint, Message, Part, Reasoning, Request, Role, ToolCall};
+use hr_wire::hub::{CallKind, Fingerprint, Message, Part, Reasoning, Request, Role, ToolCall};
 use hr_wire::lane::Keepsake;
 use parking_lot::Mutex;
+use serde_json::{Map, Value};
 
 use super::caller::CallerId;
 use super::shelf::Shelf;
@@ -83,7 +84,7 @@ impl Memory {
         for message in request.messages.iter_mut().filter(|message| message.role == Role::Assistant) {
             let Some(id) = first_call(message) else { continue };
             let found = self.kept.lock().renew(now, &(caller, id));
-            if let Some(keepsake) = found {
+            if let Some(keepsake) = found.filter(|keepsake| is_of(message, keepsake)) {
                 give_back(message, &keepsake, &mut opaque);
             }
         }
@@ -127,6 +128,44 @@ fn first_call(message: &Message) -> Option<String> {
         Part::ToolCall(call) => Some(call.id.clone()),
         _ => None,
     })
+}
+
+/// Whether a turn is the one that a keepsake was kept for, and not one of another conversation whose calls have the
+/// same ids: some providers only number them.
+fn is_of(message: &Message, keepsake: &Keepsake) -> bool {
+    message.parts.iter().all(|part| {
+        let Part::ToolCall(call) = part else { return true };
+        let known = keepsake.calls.iter().find(|known| known.id == call.id);
+        known.is_none_or(|known| call.kind != CallKind::Function || same(&known.arguments, &call.arguments))
+    })
+}
+
+/// Whether arguments say the same. Clients may write them anew, and blank ones stand for none.
+fn same(one: &str, other: &str) -> bool {
+    let read = |text: &str| match text.trim() {
+        "" => Ok(Value::Object(Map::new())),
+        text => serde_json::from_str::<Value>(text),
+    };
+    match (read(one), read(other)) {
+        (Ok(one), Ok(other)) => alike(&one, &other),
+        _ => one == other,
+    }
+}
+
+/// Equality of values, but that a number may be written as a whole one or with a fraction.
+fn alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let has =
+                |(key, value): (&String, &Value)| other.get(key).is_some_and(|there| alike(value, there));
+            one.len() == other.len() && one.iter().all(has)
+        }
+        _ => one == other,
+    }
 }
 
 /// Puts a keepsake where it belongs, unless the caller did carry its like.
@@ -228,6 +267,32 @@ mod tests {
             let first = if is_given_back { sealed("so") } else { thought };
             assert_eq!(turn.messages[0].parts[0], Part::Reasoning(first), "{carried}");
             assert_eq!(turn.messages[0].parts.len(), if is_given_back { 4 } else { 3 });
+        }
+    }
+
+    #[test]
+    fn a_turn_with_the_same_ids_and_other_arguments_gets_nothing() {
+        let thought = Reasoning { text: "hm".into(), opaque: None };
+        let called = |arguments: &str| ToolCall {
+            id: "call_1".into(),
+            name: "look".into(),
+            arguments: arguments.into(),
+            ..ToolCall::default()
+        };
+        for (issued, carried, is_it) in [
+            (r#"{"path":"a","depth":1.0}"#, r#"{ "depth": 1, "path": "a" }"#, true),
+            ("", "{}", true),
+            (r#"{"path":"a"}"#, r#"{"path":"b"}"#, false),
+            (r#"{"path":"a"}"#, "{}", false),
+            (r#"{"path":"a"}"#, r#"{"path":"a"#, false),
+        ] {
+            let memory = Memory::new();
+            let keepsake = Keepsake { reasoning: vec![thought.clone()], calls: vec![called(issued)] };
+            memory.keep(Millis(0), caller("sk-one"), keepsake);
+            let mut turn = turn();
+            turn.messages[0].parts[1] = Part::ToolCall(called(carried));
+            memory.recall(Millis(1), caller("sk-one"), &mut turn);
+            assert_eq!(turn.messages[0].parts[0] == Part::Reasoning(thought.clone()), is_it, "{carried}");
         }
     }
 

@@ -143,6 +143,33 @@ async fn a_turn_gets_back_the_reasoning_that_its_caller_cannot_carry() {
     }
 }
 
+/// Some providers number the calls of each conversation from the same beginning.
+#[tokio::test]
+async fn a_turn_gets_nothing_of_another_whose_call_has_the_same_id() {
+    let answer =
+        Answer::empty().and_tool("look:0", "look", r#"{"path":"a"}"#).reasoning("a is to be looked at");
+    let script = Script::new().once(Match::any(), [answer]).otherwise(Answer::text("done"));
+    let fake = Fake::start(script).await.unwrap();
+    let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+    let mut body = Client::Messages.question("look at it", false);
+    body["tools"] = json!([{ "name": "look", "input_schema": { "type": "object", "properties": {} } }]);
+    let reply = house.caller().post("/v1/messages", &body).await.json();
+    let call = reply["content"].as_array().unwrap().iter().find(|block| block["type"] == "tool_use").unwrap();
+    for (path, is_it) in [("b", false), ("a", true)] {
+        let mut body = body.clone();
+        let mut call = call.clone();
+        call["input"]["path"] = json!(path);
+        let result = json!({ "type": "tool_result", "tool_use_id": call["id"], "content": "it is empty" });
+        let messages = body["messages"].as_array_mut().unwrap();
+        messages.push(json!({ "role": "assistant", "content": [call] }));
+        messages.push(json!({ "role": "user", "content": [result] }));
+        let got = house.caller().post("/v1/messages", &body).await;
+        assert_eq!(got.status, 200, "{}", got.text());
+        let sent = fake.calls().last().unwrap().json().to_string();
+        assert_eq!(sent.contains("a is to be looked at"), is_it, "{path}: {sent}");
+    }
+}
+
 #[tokio::test]
 async fn what_one_account_sealed_is_not_shown_to_another() {
     let answer = Answer::tool("look", "{}").reasoning("secret thoughts");

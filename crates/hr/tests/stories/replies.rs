@@ -57,6 +57,40 @@ async fn a_conversation_goes_on_from_a_reply_that_was_kept() {
     }
 }
 
+/// Large requests are kept as they are instead of being copied.
+#[tokio::test]
+async fn a_large_conversation_goes_on_too() {
+    let words = "a page ".repeat(100_000);
+    let listed = json!([
+        { "role": "user", "content": words },
+        { "role": "assistant", "content": "the first answer" },
+        { "role": "user", "content": "and more" },
+    ]);
+    for (input, asked, items) in [(json!(words), words.as_str(), 1), (listed, "and more", 3)] {
+        let fake = Fake::start(Script::new().otherwise(Answer::text("Paris"))).await.unwrap();
+        let house = House::open(&[Guest::new("alpha", &fake)], "").await;
+        let mut body = Client::Responses.question("", false);
+        body["input"] = input;
+        let first = house.caller().post("/v1/responses", &body).await;
+        assert_eq!(first.status, 200, "{items}");
+        let id = first.json()["id"].clone();
+        let mut second = Client::Responses.question("so?", false);
+        second["previous_response_id"] = id.clone();
+        assert_eq!(house.caller().post("/v1/responses", &second).await.status, 200, "{items}");
+        let sent = fake.calls()[1].json();
+        let said: Vec<&str> = sent["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|message| message["content"].as_str())
+            .collect();
+        assert_eq!(said.len(), items + 2, "the conversation, its reply and what is new");
+        assert_eq!(said[items - 1..], [asked, "Paris", "so?"]);
+        let page = format!("/v1/responses/{}/input_items", id.as_str().unwrap());
+        assert_eq!(house.caller().get(&page).await.json()["data"].as_array().unwrap().len(), items);
+    }
+}
+
 #[tokio::test]
 async fn an_item_may_be_named_instead_of_sent_again() {
     for upstream in UPSTREAMS {

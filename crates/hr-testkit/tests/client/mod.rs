@@ -1,6 +1,6 @@
 //! A small HTTP client that sees what a router would see, breaks included.
 
-#![allow(dead_code)] // Each test file uses a part of it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use bytes::Bytes;
 use hr_testkit::Fake;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quota::Reading;
+
 /// What went wrong with one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,6 +81,8 @@ pub struct Failure {
     pub scope: Option<Scope>,
     /// The request parameter that was refused, for [`FailureKind::Unsupported`].
     pub param: Option<String>,
+    /// What the answer said of limits.
+    pub readings: Vec<Reading>,
     /// The provider's words or the transport's, for the operator's log. May hold anything: scrub before use.
     pub message: String,
 }
@@ -86,7 +90,15 @@ pub struct Failure {
 impl Failure {
     /// A failure of this kind with these words and nothing else known.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, retry_after: None, scope: None, param: None, message: message.into() }
+        Self {
+            kind,
+            status: None,
+            retry_after: None,
+            scope: None,
+            param: None,
+            readings: Vec::new(),
+            message: message.into(),
+        }
     }
 
     /// The same failure, with the HTTP status it came with.

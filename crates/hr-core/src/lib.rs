@@ -6,14 +6,15 @@
 //! same arguments agree. `clippy.toml` beside the manifest holds it to that.
 //!
 //! Rooms: [`settings`] (what may be set, and what it means), [`catalog`] (who the providers are),
-//! [`credentials`] (keys, and the file they live in), [`pool`] (the three put together), [`route`] (who is
-//! tried next, and why).
+//! [`credentials`] (keys, and the file they live in), [`pool`] (the three put together), [`quota`] (what is left of
+//! each limit), [`route`] (who is tried next, and why).
 
 pub mod catalog;
 pub mod credentials;
 pub mod failure;
 pub mod pool;
 pub mod problem;
+pub mod quota;
 pub mod route;
 pub mod secret;
 pub mod settings;

@@ -177,6 +177,7 @@ fn bounds_are_held() {
             Kind::Whole { max, .. } => vec![(max + 1).to_string(), "-1".to_owned(), "1.5".to_owned()],
             Kind::Seconds { max, .. } => vec![(max + 1.0).to_string(), "-1".to_owned(), "NaN".to_owned()],
             Kind::Share { max, .. } => vec![(max + 0.1).to_string(), "inf".to_owned(), "50%".to_owned()],
+            Kind::Dollars { max, .. } => vec![(max + 1.0).to_string(), "-1".to_owned(), "1 EUR".to_owned()],
             Kind::Choice(_) | Kind::Switch => vec!["perhaps".to_owned()],
             Kind::Host => vec!["a b".to_owned(), "host:80".to_owned()],
             _ => Vec::new(),

@@ -202,21 +202,27 @@ pub struct Family {
 }
 
 /// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitUnit {
     /// Calls.
     Requests,
     /// Tokens of prompts and answers.
     Tokens,
+    /// Tokens of prompts.
+    InputTokens,
+    /// Tokens of answers.
+    OutputTokens,
     /// Calls at the same time.
     Concurrent,
     /// US dollars.
     Money,
+    /// Hundredths of a plan, of which only the provider knows what they are.
+    Percent,
 }
 
 /// The span a limit counts over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitSpan {
     /// At the same time.

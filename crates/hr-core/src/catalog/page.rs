@@ -130,8 +130,11 @@ fn limit_row(limit: &Limit) -> String {
     let unit = match limit.unit {
         LimitUnit::Requests => format!("{} requests", grouped_number(limit.amount)),
         LimitUnit::Tokens => format!("{} tokens", grouped_number(limit.amount)),
+        LimitUnit::InputTokens => format!("{} tokens of prompts", grouped_number(limit.amount)),
+        LimitUnit::OutputTokens => format!("{} tokens of answers", grouped_number(limit.amount)),
         LimitUnit::Concurrent => format!("{} at once", grouped_number(limit.amount)),
         LimitUnit::Money => format!("{:.2} USD", limit.amount),
+        LimitUnit::Percent => format!("{} percent of the plan", grouped_number(limit.amount)),
     };
     let span = match limit.per {
         LimitSpan::Now => "",

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::catalog::{Price, Provider, SpendClass};
 use crate::credentials::Account;
+use crate::route::{Allowance, Profile};
 use crate::secret::{KeyId, Secret};
 
 pub use resolve::resolve;
@@ -142,6 +143,33 @@ impl Default for BreakerRules {
     }
 }
 
+/// What calls may cost, by the profile of the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spending {
+    /// `SPEND` and `MAX_COST_PER_REQUEST`: for every request.
+    pub any: Allowance,
+    /// `SPEND_FAST`.
+    pub fast: Option<SpendClass>,
+    /// `SPEND_BEST`.
+    pub best: Option<SpendClass>,
+    /// `SPEND_FRUGAL`.
+    pub frugal: Option<SpendClass>,
+}
+
+impl Spending {
+    /// What calls for a request of this profile may cost.
+    #[must_use]
+    pub fn of(&self, profile: Profile) -> Allowance {
+        let own = match profile {
+            Profile::Balanced => None,
+            Profile::Fast => self.fast,
+            Profile::Best => self.best,
+            Profile::Frugal => self.frugal,
+        };
+        Allowance { most: own.map_or(self.any.most, |own| own.min(self.any.most)), ..self.any }
+    }
+}
+
 /// The settings that routing looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteRules {
@@ -157,6 +185,8 @@ pub struct RouteRules {
     pub router_model: String,
     /// Whether an unknown model name is refused.
     pub strict_models: bool,
+    /// What calls may cost.
+    pub spending: Spending,
 }
 
 impl Default for RouteRules {
@@ -168,6 +198,7 @@ impl Default for RouteRules {
             reasoning_reserve: 4096,
             router_model: "hermes-router".to_owned(),
             strict_models: false,
+            spending: Spending::default(),
         }
     }
 }

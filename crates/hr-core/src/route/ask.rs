@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::spend::Allowance;
 use crate::catalog::Dialect;
 use crate::secret::KeyId;
 
@@ -62,6 +63,22 @@ pub enum Effort {
     High,
 }
 
+/// What kind of work a caller says its request is (`X-Hermes-Workload-Hint`); `general` is the same as nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hint {
+    /// To think out what to do: models that reason fit.
+    Planning,
+    /// To write code: models with tools fit.
+    Coding,
+    /// To read code: models that reason fit.
+    Review,
+    /// To try things out: quick answers fit.
+    Debug,
+    /// To look at images: models that see fit.
+    Vision,
+}
+
 /// How many things of a request each dialect cannot carry; what was not counted yet is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses([Option<u32>; Dialect::ALL.len()]);
@@ -112,6 +129,14 @@ pub struct Ask {
     pub strict: bool,
     /// Who issued the opaque things in the conversation, the latest last: they are lost on anybody else.
     pub issuers: Vec<KeyId>,
+    /// What calls for it may cost.
+    pub allowance: Allowance,
+    /// The conversation that it belongs to: a number made of its caller and what tells conversations apart.
+    pub session: Option<u64>,
+    /// What kind of work its caller says it is.
+    pub hint: Option<Hint>,
+    /// Whether only models that are known to call tools will do.
+    pub tool_loop: bool,
     /// The names of its top-level parameters, to steer clear of who refuses one of them.
     pub params: Vec<String>,
 }
@@ -134,6 +159,10 @@ impl Default for Ask {
             losses: Losses::default(),
             strict: false,
             issuers: Vec::new(),
+            allowance: Allowance::default(),
+            session: None,
+            hint: None,
+            tool_loop: false,
             params: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use super::slots::{Address, MemberSlots, ModelSlot, ProviderSlot};
 use super::tried::Tried;
 use crate::failure::FailureKind;
 use crate::pool::{Member, PoolModel};
+use crate::quota::Hold;
 use crate::time::Millis;
 
 /// An estimate of tokens may be off by this factor: a refusal of a prompt that is smaller than the window by
@@ -49,6 +50,14 @@ pub enum Gate {
     Refuses,
     /// Something would be lost on the way to it, and the caller wants nothing lost.
     Loss,
+    /// It would cost more than the request may.
+    Spend,
+    /// It is not known to call tools, and the caller wants nobody else.
+    Unconfirmed,
+    /// Its quota is used up.
+    Quota,
+    /// It is failing, and enough calls went to those who fail.
+    Retries,
     /// It rests.
     Cooldown,
     /// Its provider's circuit is open, or half-open with the probe under way.
@@ -74,6 +83,10 @@ impl Gate {
             Self::OutputCap => "output_cap",
             Self::Refuses => "refuses",
             Self::Loss => "loss",
+            Self::Spend => "spend",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Quota => "quota",
+            Self::Retries => "retries",
             Self::Cooldown => "cooldown",
             Self::Breaker => "breaker",
             Self::Tried => "tried",
@@ -106,6 +119,10 @@ impl Exclusion {
 
     pub(super) fn cooling(member: usize, (until, because): (Millis, FailureKind)) -> Self {
         Self { until: Some(until), because: Some(because), ..Self::new(member, Gate::Cooldown) }
+    }
+
+    pub(super) fn quota(member: usize, hold: Hold) -> Self {
+        Self { until: Some(hold.until), because: Some(hold.because), ..Self::new(member, Gate::Quota) }
     }
 
     pub(super) fn breaker(member: usize, provider: &ProviderSlot, now: Millis) -> Self {

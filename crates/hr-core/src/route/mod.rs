@@ -14,30 +14,36 @@ pub mod gate;
 pub mod learned;
 pub mod plan;
 pub mod policy;
+pub mod saved;
 pub mod score;
 pub mod settle;
 pub mod slots;
 pub mod snapshot;
+pub mod spend;
 pub mod target;
 pub mod tried;
 pub mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use ask::{Ask, Effort, Losses, Profile, Target, Work};
+pub use ask::{Ask, Effort, Hint, Losses, Profile, Target, Work};
 pub use breaker::BreakerPhase;
 pub use gate::{Exclusion, Gate, room};
 pub use plan::{Candidate, Choice, Plan};
 pub use policy::Next;
+pub use saved::{Change, Table};
 pub use score::Terms;
 pub use settle::{Effect, Outcome, Settled, Ticket};
 pub use slots::Roster;
 pub use snapshot::{BreakerState, KeyState, MemberState, ModelState};
+pub use spend::{Allowance, Permit};
 pub use target::{UnknownModel, target};
 pub use tried::Tried;
 pub use verdict::Verdict;
 
 use crate::pool::{Pool, PoolModel};
+use crate::quota::{Headroom, OwnerQuota};
 use crate::time::Millis;
 use plan::Planner;
 use settle::Settlement;
@@ -122,6 +128,14 @@ impl Router {
             return Err(exclusion.model(candidate.model).key(candidate.key));
         }
         let id = self.begun + 1;
+        match provider.ledger.headroom(now, address.seat(), choice.need) {
+            Headroom::Open(_) => {}
+            Headroom::Test(_) if choice.test => {}
+            Headroom::Test(hold) | Headroom::Spent(hold) => {
+                let exclusion = Exclusion::quota(candidate.member, hold);
+                return Err(exclusion.model(candidate.model).key(candidate.key));
+            }
+        }
         let Some(admission) = provider.breaker.admit(now, id, choice.last_resort) else {
             return Err(Exclusion::breaker(candidate.member, provider, now));
         };
@@ -134,7 +148,47 @@ impl Router {
         let key = &mut provider.keys[address.key];
         key.requests += 1;
         key.in_flight += 1;
-        Ok(Ticket { id, begun: now, address, admission, prompt: choice.prompt, output: choice.output })
+        let reservation = provider.ledger.reserve(now, address.seat(), choice.need);
+        Ok(Ticket {
+            id,
+            begun: now,
+            address,
+            admission,
+            permit: choice.permit,
+            reservation: Some(reservation),
+            prompt: choice.prompt,
+            output: choice.output,
+        })
+    }
+
+    /// Takes note that a request came: what calls to failing candidates are measured by.
+    pub fn arrives(&mut self, _now: Millis) {}
+
+    /// How long a candidate may take until its answer begins, by how long it took lately; `None` when too little
+    /// is known of it.
+    #[must_use]
+    pub fn patience(&self, _now: Millis, _roster: &Roster, _candidate: Candidate) -> Option<Duration> {
+        None
+    }
+
+    /// What is left of each quota of each owner of the roster's providers.
+    #[must_use]
+    pub fn quota(&self, now: Millis, roster: &Roster) -> Vec<OwnerQuota> {
+        let members = roster.pool.members.iter().zip(&roster.slots);
+        let views = members
+            .map(|(member, own)| self.slots.providers[own.provider].ledger.view(now, &member.provider.id));
+        views.flatten().collect()
+    }
+
+    /// What has changed since this was last asked, to be kept over a restart.
+    pub fn changes(&mut self) -> Vec<Change> {
+        Vec::new()
+    }
+
+    /// Takes back what was kept; returns how much of it could not be read. What belongs to keys and models that are
+    /// not in the pool is remembered until they come.
+    pub fn restore(&mut self, _now: Millis, _kept: Vec<Change>) -> usize {
+        0
     }
 
     /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open
@@ -148,8 +202,12 @@ impl Router {
     }
 
     /// Learns from the end of an attempt.
-    pub fn settle(&mut self, now: Millis, ticket: Ticket, outcome: Outcome) -> Settled {
+    pub fn settle(&mut self, now: Millis, mut ticket: Ticket, outcome: Outcome) -> Settled {
+        let reservation = ticket.reservation.take();
         let mut settlement = self.settlement(now, &ticket);
+        if let Some(reservation) = reservation {
+            settlement.account(reservation, &outcome);
+        }
         let key = &mut settlement.provider.keys[ticket.address.key];
         key.in_flight = key.in_flight.saturating_sub(1);
         let next = match outcome {

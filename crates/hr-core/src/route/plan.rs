@@ -6,8 +6,10 @@ use super::ask::{Ask, Target, Work};
 use super::gate::{Exclusion, Gate, Gatekeeper, key_rest, lost};
 use super::score::{Scorer, Terms};
 use super::slots::{MemberSlots, ProviderSlot, Roster, Slots};
+use super::spend::Permit;
 use super::tried::{Memory, Tried};
 use crate::pool::{Member, Rotation};
+use crate::quota::{Headroom, Need, Seat};
 use crate::time::Millis;
 
 /// A candidate that failed this often in a row is known to be bad; one failure may be chance.
@@ -34,7 +36,7 @@ impl Candidate {
 }
 
 /// Somebody to ask.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Choice {
     /// Who.
     pub candidate: Candidate,
@@ -42,6 +44,15 @@ pub struct Choice {
     pub known_bad: bool,
     /// Why it stands where it stands.
     pub terms: Terms,
+    /// That the call may cost what it costs.
+    #[serde(skip)]
+    pub permit: Permit,
+    /// What the call is expected to take of its quotas.
+    #[serde(skip)]
+    pub(super) need: Need,
+    /// It tests a claim that its quota is used up.
+    #[serde(skip)]
+    pub(super) test: bool,
     /// It is offered in spite of its provider's open breaker.
     #[serde(skip)]
     pub(super) last_resort: bool,
@@ -82,6 +93,8 @@ struct Group<'a> {
     member: usize,
     model: usize,
     terms: Terms,
+    permit: Permit,
+    need: Need,
     output: Option<u64>,
     slots: &'a MemberSlots,
     provider: &'a ProviderSlot,
@@ -240,11 +253,20 @@ impl<'a> Planner<'a> {
                 self.exclude(exclusion, provider, slots);
                 continue;
             }
+            let output = self.gates.output(member, model);
+            let Some(permit) =
+                self.ask.allowance.permit(model, self.ask.prompt_tokens, output.unwrap_or_default())
+            else {
+                self.plan.exclusions.push(Exclusion::new(index, Gate::Spend).model(at));
+                continue;
+            };
             groups.push(Group {
                 member: index,
                 model: at,
+                permit,
+                need: Need { input: self.ask.prompt_tokens, output: output.unwrap_or_default(), cost: 0.0 },
                 terms: self.scores.chat((index, member), model, (provider, slot)),
-                output: self.gates.output(member, model),
+                output,
                 slots,
                 provider,
                 turn: (provider.turn, model.quality, index, at),
@@ -283,9 +305,15 @@ impl<'a> Planner<'a> {
             self.exclude(exclusion, provider, slots);
             return;
         }
+        let Some(permit) = self.ask.allowance.permit_embedding(&member.provider) else {
+            self.plan.exclusions.push(Exclusion::new(index, Gate::Spend).model(Candidate::EMBED));
+            return;
+        };
         groups.push(Group {
             member: index,
             model: Candidate::EMBED,
+            permit,
+            need: Need { input: self.ask.prompt_tokens, output: 0, cost: 0.0 },
             terms: self.scores.embed(index, id),
             output: None,
             slots,
@@ -317,6 +345,16 @@ impl<'a> Planner<'a> {
                     continue;
                 }
             }
+            let seat = Seat { key: group.slots.keys[key], model: slot };
+            let test = match group.provider.ledger.headroom(self.now, seat, group.need) {
+                Headroom::Open(_) => false,
+                Headroom::Test(_) => true,
+                Headroom::Spent(hold) => {
+                    let exclusion = Exclusion::quota(group.member, hold);
+                    self.plan.exclusions.push(exclusion.model(group.model).key(key));
+                    continue;
+                }
+            };
             let memory = if touched { self.tried.memory(candidate) } else { Memory::Fresh };
             if let Memory::Spent(kind) = memory {
                 let exclusion =
@@ -332,6 +370,9 @@ impl<'a> Planner<'a> {
                 candidate,
                 known_bad: forgiven || failing,
                 terms: group.terms,
+                permit: group.permit,
+                need: group.need,
+                test,
                 last_resort: shut,
                 prompt: self.ask.prompt_tokens,
                 output: group.output,

@@ -9,8 +9,10 @@ use super::cooldown::Cooldown;
 use super::learned::bounds_output;
 use super::policy::{Consequence, Next, Rule};
 use super::slots::{Address, Average, ProviderSlot, lately};
+use super::spend::Permit;
 use crate::failure::{Failure, FailureKind, Scope};
 use crate::pool::BreakerRules;
+use crate::quota::{End, Hold, Lesson, Reading, Reservation};
 use crate::secret::KeyId;
 use crate::time::Millis;
 use crate::usage::Usage;
@@ -24,11 +26,19 @@ pub struct Ticket {
     pub(super) begun: Millis,
     pub(super) address: Address,
     pub(super) admission: Admission,
+    pub(super) permit: Permit,
+    pub(super) reservation: Option<Reservation>,
     pub(super) prompt: u64,
     pub(super) output: Option<u64>,
 }
 
 impl Ticket {
+    /// That the call may cost what it costs.
+    #[must_use]
+    pub fn permit(&self) -> Permit {
+        self.permit
+    }
+
     /// Whether this is the one probe of a half-open breaker.
     #[must_use]
     pub fn is_probe(&self) -> bool {
@@ -49,6 +59,8 @@ pub enum Outcome {
         usage: Usage,
         /// That the answer says of its own accord that the key's quota is used up with it, and for how long.
         spent: Option<Duration>,
+        /// What its headers said of limits.
+        readings: Vec<Reading>,
     },
     /// It failed.
     Failure(Failure),
@@ -133,6 +145,44 @@ pub(super) struct Settlement<'a> {
 }
 
 impl Settlement<'_> {
+    /// Corrects the ledger to what the call took, and tells what it learned.
+    pub(super) fn account(&mut self, reservation: Reservation, outcome: &Outcome) {
+        let end = match outcome {
+            Outcome::Success { usage, readings, .. } => End::Served { usage, readings },
+            Outcome::Failure(failure) => End::Failed(failure),
+            Outcome::Abandoned => End::Dropped,
+        };
+        let lessons = self.provider.ledger.settle(self.now, reservation, end);
+        for lesson in lessons {
+            let effect = self.lesson(lesson);
+            self.effects.push(effect);
+        }
+    }
+
+    fn lesson(&self, lesson: Lesson) -> Effect {
+        let provider = self.provider.id.clone();
+        let model_id = |model: Option<usize>| model.map(|slot| self.provider.models[slot].id.clone());
+        let key_id = |key: usize| Some(self.provider.keys[key].id.clone());
+        let scope = |model: Option<usize>| if model.is_some() { Scope::KeyModel } else { Scope::Key };
+        match lesson {
+            Lesson::Held { key, model, hold: Hold { until, because } } => Effect::Cooled {
+                scope: scope(model),
+                provider,
+                model: model_id(model),
+                key: key_id(key),
+                until,
+                because,
+            },
+            Lesson::Free { key, model } => {
+                Effect::Recovered { scope: scope(model), provider, model: model_id(model), key: key_id(key) }
+            }
+            Lesson::Told(what) => {
+                let model = model_id(Some(self.ticket.address.model));
+                Effect::Learned { provider, model, what }
+            }
+        }
+    }
+
     pub(super) fn abandoned(&mut self) {
         self.tell_of_probe();
         self.provider.breaker.release(self.ticket.id);

@@ -14,6 +14,7 @@ use super::policy::PROVEN_WITHIN;
 use crate::catalog::Provider;
 use crate::failure::FailureKind;
 use crate::pool::{Key, Member, Pool, PoolModel};
+use crate::quota::{Ledger, Seat};
 use crate::secret::KeyId;
 use crate::time::Millis;
 
@@ -105,6 +106,12 @@ pub(super) struct Address {
     pub(super) key: usize,
     pub(super) owner: Option<usize>,
     pub(super) model: usize,
+}
+
+impl Address {
+    pub(super) fn seat(&self) -> Seat {
+        Seat { key: self.key, model: self.model }
+    }
 }
 
 /// A moving average of a duration, and when it was last fed.
@@ -241,6 +248,8 @@ pub(super) struct ProviderSlot {
     pub(super) keys: Vec<KeySlot>,
     pub(super) models: Vec<ModelSlot>,
     pub(super) owners: Vec<OwnerSlot>,
+    /// What is left of its quotas; keys and models under the numbers of their slots.
+    pub(super) ledger: Ledger,
     key_index: BTreeMap<KeyId, usize>,
     model_index: BTreeMap<String, usize>,
 }
@@ -263,16 +272,20 @@ impl ProviderSlot {
             keys: Vec::new(),
             models: Vec::new(),
             owners: Vec::new(),
+            ledger: Ledger::default(),
             key_index: BTreeMap::new(),
             model_index: BTreeMap::new(),
         }
     }
 
-    fn key_slot(&mut self, id: &KeyId) -> usize {
+    fn key_slot(&mut self, key: &Key) -> usize {
+        let id = &key.id;
         if let Some(&slot) = self.key_index.get(id) {
+            self.ledger.key(slot, id, key.owner.as_deref());
             return slot;
         }
         let slot = self.keys.len();
+        self.ledger.key(slot, id, key.owner.as_deref());
         self.key_index.insert(id.clone(), slot);
         self.keys.push(KeySlot {
             id: id.clone(),
@@ -289,6 +302,7 @@ impl ProviderSlot {
             return slot;
         }
         let slot = self.models.len();
+        self.ledger.model(slot, id);
         self.model_index.insert(id.to_owned(), slot);
         self.models.push(ModelSlot {
             id: id.to_owned(),
@@ -410,9 +424,10 @@ impl Slots {
         };
         let provider = &mut self.providers[slot];
         provider.move_to(&member.base_url);
+        provider.ledger.publish(&member.provider.limits);
         MemberSlots {
             provider: slot,
-            keys: member.keys.iter().map(|key| provider.key_slot(&key.id)).collect(),
+            keys: member.keys.iter().map(|key| provider.key_slot(key)).collect(),
             owners: member
                 .keys
                 .iter()

@@ -67,8 +67,8 @@ impl Plan {
         let mut reasons = Reasons { failing: unasked, ..Reasons::default() };
         for exclusion in &self.exclusions {
             match (exclusion.gate, exclusion.because) {
-                (Gate::Cooldown, Some(kind)) => reasons.failure(kind, None),
-                (Gate::Cooldown | Gate::Breaker, _) => reasons.failing = true,
+                (Gate::Cooldown | Gate::Quota, Some(kind)) => reasons.failure(kind, None),
+                (Gate::Cooldown | Gate::Quota | Gate::Breaker | Gate::Retries, _) => reasons.failing = true,
                 (Gate::Context | Gate::OutputCap | Gate::SkipTokensOver, _) => reasons.too_large = true,
                 (Gate::Tools, _) => reasons.lack("tools"),
                 (Gate::Vision, _) => reasons.lack("images"),
@@ -76,6 +76,7 @@ impl Plan {
                 // the rest could never have served.
                 (Gate::Refuses | Gate::Loss | Gate::Tried, _) => {}
                 (Gate::Unavailable | Gate::Credential | Gate::Excluded | Gate::NotAsked, _) => {}
+                (Gate::Spend | Gate::Unconfirmed, _) => {}
             }
         }
         for param in self.refused.iter().chain(&self.lost) {

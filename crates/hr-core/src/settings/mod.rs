@@ -49,6 +49,8 @@ pub struct Timeouts {
     pub request_deadline: Duration,
     /// Until the caller of a stream gets its status, whoever may answer.
     pub hold: Duration,
+    /// For a quota to come back, when nobody else can serve a request.
+    pub quota: Duration,
     /// For requests in flight when the router stops.
     pub shutdown: Duration,
 }
@@ -69,6 +71,19 @@ impl FirstByte {
     pub const WHOLE: Duration = Duration::from_secs(120);
 }
 
+/// What is found out about models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// `PROBE_AT_START`: whether tiny questions are asked.
+    pub probe: bool,
+    /// `ROUTER_STATE_TTL_HOURS`: how long the answers are believed.
+    pub believed: Duration,
+    /// `AUTO_DISCOVER_MODELS`: whether models are added from lists.
+    pub add_models: bool,
+    /// `AUTO_DISCOVER_MODEL_LIMIT`: the most models that a provider has then.
+    pub most_models: usize,
+}
+
 /// The settings in force, nothing optional that merely stands for a default.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -82,7 +97,7 @@ pub struct Settings {
     pub proxy_api_keys: Vec<Secret>,
     /// `ROUTER_AUTH_FILE`, when set.
     pub auth_file: Option<String>,
-    /// `ROUTER_STATE_FILE`, when set: will name the store.
+    /// `ROUTER_STATE_FILE`, when set: names the store.
     pub state_file: Option<String>,
     /// `MAX_REQUEST_BYTES`.
     pub max_request_bytes: usize,
@@ -94,6 +109,8 @@ pub struct Settings {
     pub log_level: String,
     /// Waits.
     pub timeouts: Timeouts,
+    /// What is found out about models.
+    pub discovery: Discovery,
     /// What routing looks at: `ROTATION_MODE`, `BREAKER_*`, `FAST_ROUTE_THRESHOLD`, …
     pub rules: RouteRules,
 }

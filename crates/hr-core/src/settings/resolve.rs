@@ -7,10 +7,11 @@ use super::address::Address;
 use super::define::{self, Kind, Setting, Template};
 use super::layers::{Found, Layers, Trust};
 use super::value::{self, list};
-use super::{Origin, Settings, Timeouts};
-use crate::catalog::{Catalog, Provider};
-use crate::pool::{BreakerRules, Rotation, RouteRules};
+use super::{Discovery, Origin, Settings, Timeouts};
+use crate::catalog::{Catalog, Provider, SpendClass};
+use crate::pool::{BreakerRules, Rotation, RouteRules, Spending};
 use crate::problem::Problem;
+use crate::route::Allowance;
 use crate::secret::Secret;
 
 /// Access keys that old instructions printed: everybody knows them, so they open nothing.
@@ -58,6 +59,8 @@ pub struct ProviderSettings {
     pub excluded: Vec<String>,
     /// `<P>_EMBED_MODEL`.
     pub embed_model: Option<String>,
+    /// `<P>_AUTO_DISCOVER_MODELS`.
+    pub discover: Option<bool>,
     /// `<P>_SUPPORTS_TOOLS`.
     pub supports_tools: Option<bool>,
     /// `<P>_REASONING`.
@@ -139,7 +142,14 @@ impl Reader<'_> {
                 stream_idle: self.seconds(&STREAM_IDLE_TIMEOUT),
                 request_deadline: self.seconds(&REQUEST_DEADLINE),
                 hold: self.seconds(&HOLD_LIMIT),
+                quota: self.seconds(&MAX_WAIT),
                 shutdown: self.seconds(&SHUTDOWN_TIMEOUT),
+            },
+            discovery: Discovery {
+                probe: self.switch(&PROBE_AT_START),
+                believed: Duration::from_secs(3600 * self.whole::<u64>(&ROUTER_STATE_TTL_HOURS)),
+                add_models: self.switch(&AUTO_DISCOVER_MODELS),
+                most_models: self.whole(&AUTO_DISCOVER_MODEL_LIMIT),
             },
             rules: RouteRules {
                 rotation: match self.choice(&ROTATION_MODE) {
@@ -158,6 +168,15 @@ impl Reader<'_> {
                     .read(&ROUTER_MODEL_ID, |name| value::model_name(name).map(str::to_owned))
                     .unwrap_or_default(),
                 strict_models: self.switch(&STRICT_MODELS),
+                spending: Spending {
+                    any: Allowance {
+                        most: self.class(&SPEND).unwrap_or(SpendClass::Paid),
+                        per_request: self.dollars(&MAX_COST_PER_REQUEST),
+                    },
+                    fast: self.class(&SPEND_FAST),
+                    best: self.class(&SPEND_BEST),
+                    frugal: self.class(&SPEND_FRUGAL),
+                },
             },
         }
     }
@@ -198,6 +217,7 @@ impl Reader<'_> {
                 .map(|model| model.to_lowercase())
                 .collect(),
             embed_model: self.named(&name(&EMBED_MODEL), |model| value::model_name(model).map(str::to_owned)),
+            discover: self.named(&name(&AUTO_DISCOVER_MODELS), value::switch),
             supports_tools: self.named(&name(&SUPPORTS_TOOLS), value::switch),
             reasoning: self.named(&name(&REASONING), value::switch),
             skip_tokens_over: self.tokens(&SKIP_TOKENS_OVER, provider),
@@ -250,6 +270,21 @@ impl Reader<'_> {
     fn share(&mut self, setting: &Setting) -> f64 {
         let Kind::Share { min, max } = setting.kind else { unreachable!("`{}` is a share", setting.name) };
         self.read(setting, |text| value::share(text, min, max)).unwrap_or_default()
+    }
+
+    fn dollars(&mut self, setting: &Setting) -> Option<f64> {
+        let Kind::Dollars { min, max } = setting.kind else { unreachable!("`{}` costs", setting.name) };
+        self.read(setting, |text| value::dollars(text, min, max))
+    }
+
+    fn class(&mut self, setting: &Setting) -> Option<SpendClass> {
+        let Kind::Choice(words) = setting.kind else { unreachable!("`{}` is a choice", setting.name) };
+        let word = self.read(setting, |text| value::choice(text, words))?;
+        Some(match word {
+            "free" => SpendClass::Free,
+            "included" => SpendClass::Included,
+            _ => SpendClass::Paid,
+        })
     }
 
     fn switch(&mut self, setting: &Setting) -> bool {

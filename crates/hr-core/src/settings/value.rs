@@ -46,6 +46,12 @@ pub(super) fn share(text: &str, min: f64, max: f64) -> Result<f64, String> {
     number(text, min, max).ok_or_else(|| format!("`{}` is not a share from {min} to {max}", shown(text)))
 }
 
+/// US dollars within bounds.
+pub(super) fn dollars(text: &str, min: f64, max: f64) -> Result<f64, String> {
+    number(text.trim_start_matches('$'), min, max)
+        .ok_or_else(|| format!("`{}` is not a number of US dollars from {min} to {max}", shown(text)))
+}
+
 fn number(text: &str, min: f64, max: f64) -> Option<f64> {
     // `nan`, `inf` and exponents parse too, but nobody means them here.
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

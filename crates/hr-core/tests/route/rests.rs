@@ -244,7 +244,8 @@ fn an_answer_that_says_the_quota_is_used_up_rests_its_key() {
     let choice = world.first(&ask());
     let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
     let spent = Some(Duration::from_secs(3600));
-    let settled = world.run(&choice, Outcome::Success { first_byte, total, usage, spent });
+    let settled =
+        world.run(&choice, Outcome::Success { first_byte, total, usage, spent, readings: Vec::new() });
     let [Effect::Cooled { scope, because, .. }] = settled.effects.as_slice() else {
         panic!("{:?}", settled.effects)
     };

@@ -116,7 +116,13 @@ pub fn scoped(kind: FailureKind, scope: Scope) -> Failure {
 /// A success that took this long.
 pub fn success(millis: u64) -> Outcome {
     let took = Duration::from_millis(millis);
-    Outcome::Success { first_byte: took, total: took, usage: Usage::default(), spent: None }
+    Outcome::Success {
+        first_byte: took,
+        total: took,
+        usage: Usage::default(),
+        spent: None,
+        readings: Vec::new(),
+    }
 }
 
 /// A plain request.

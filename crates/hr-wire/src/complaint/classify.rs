@@ -72,6 +72,7 @@ pub fn read_error<'h>(
             FailureKind::TooLarge if complaint.asks_too_long() => complaint.param(),
             _ => None,
         },
+        readings: Vec::new(),
         message: complaint.message,
     }
 }

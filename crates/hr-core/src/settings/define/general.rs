@@ -11,6 +11,9 @@ const LONGEST_WAIT: f64 = 86_400.0;
 /// The shortest wait that may be set, in seconds: less would fail on a healthy network.
 const SHORTEST_WAIT: f64 = 0.05;
 /// The most tokens that a setting may speak of.
+/// More than anybody means by the price of one request.
+const MOST_DOLLARS: f64 = 10_000.0;
+
 pub(super) const MOST_TOKENS: u64 = 100_000_000;
 
 /// What a setting is when it says nothing of these.
@@ -122,8 +125,10 @@ pub const ROUTER_STATE_FILE: Setting = Setting {
     group: Group::Files,
     kind: Kind::Path,
     example: Some("/srv/hermes-router/state.db"),
-    summary: "The file in which the router will keep what it has learned.",
-    details: "Accepted, and without effect so far: state lives in memory.",
+    summary: "The file in which the router keeps what it has learned, when it is not `state.db` in the state folder.",
+    details: "An SQLite database: quotas, rests, the health of keys, what models can do, and why requests went where \
+              they went. It holds no prompt and no key. A state file of the original product found there is read, \
+              and kept under another name. Only one router may use it at a time.",
     ..PLAIN
 };
 
@@ -222,6 +227,122 @@ pub const BREAKER_COOLDOWN: Setting = Setting {
     kind: Kind::Seconds { min: SHORTEST_WAIT, max: LONGEST_WAIT },
     default: "60",
     summary: "How long such a provider is left alone before one request tries it again.",
+    ..PLAIN
+};
+
+/// The words for classes of spending.
+const CLASSES: Kind = Kind::Choice(&[("free", &[]), ("included", &["subscription"]), ("paid", &["all"])]);
+
+/// `SPEND`
+pub const SPEND: Setting = Setting {
+    name: "SPEND",
+    group: Group::Spending,
+    kind: CLASSES,
+    default: "paid",
+    summary: "What calls to providers may cost.",
+    details: "`free` makes calls that cost nothing; `included` also those that a subscription covers; `paid` also those \
+              that cost money, after all others: a key that you gave is the permit. A request may ask for less with \
+              the header `X-Hermes-Spend`, never for more.",
+    ..PLAIN
+};
+
+/// `SPEND_FAST`
+pub const SPEND_FAST: Setting = Setting {
+    name: "SPEND_FAST",
+    group: Group::Spending,
+    kind: CLASSES,
+    example: Some("free"),
+    summary: "The same for requests of the profile `fast`, when it is less than `SPEND`.",
+    ..PLAIN
+};
+
+/// `SPEND_BEST`
+pub const SPEND_BEST: Setting = Setting {
+    name: "SPEND_BEST",
+    group: Group::Spending,
+    kind: CLASSES,
+    example: Some("included"),
+    summary: "The same for requests of the profile `best`, when it is less than `SPEND`.",
+    ..PLAIN
+};
+
+/// `SPEND_FRUGAL`
+pub const SPEND_FRUGAL: Setting = Setting {
+    name: "SPEND_FRUGAL",
+    group: Group::Spending,
+    kind: CLASSES,
+    example: Some("free"),
+    summary: "The same for requests of the profile `frugal`, when it is less than `SPEND`.",
+    ..PLAIN
+};
+
+/// `MAX_COST_PER_REQUEST`
+pub const MAX_COST_PER_REQUEST: Setting = Setting {
+    name: "MAX_COST_PER_REQUEST",
+    group: Group::Spending,
+    kind: Kind::Dollars { min: 0.0, max: MOST_DOLLARS },
+    example: Some("0.05"),
+    summary: "The most that one request may cost, all its calls together.",
+    details: "Reckoned beforehand, from the prompt, the longest answer that is asked for and the prices of the \
+              catalogue; a paid model whose price is not known is not called then. Unset, there is no such bound. \
+              A request may ask for less with the header `X-Hermes-Max-Cost`.",
+    ..PLAIN
+};
+
+/// `PROBE_AT_START`
+pub const PROBE_AT_START: Setting = Setting {
+    name: "PROBE_AT_START",
+    group: Group::Discovery,
+    kind: Kind::Switch,
+    default: "1",
+    summary: "Whether models of which something is not known are asked one tiny question at the start.",
+    details: "In the background, and again when keys are added. It never costs money. Off, the router learns only from \
+              lists of models and from real requests.",
+    ..PLAIN
+};
+
+/// `ROUTER_STATE_TTL_HOURS`
+pub const ROUTER_STATE_TTL_HOURS: Setting = Setting {
+    name: "ROUTER_STATE_TTL_HOURS",
+    group: Group::Discovery,
+    kind: Kind::Whole { unit: "hours", min: 0, max: 8760 },
+    default: "24",
+    summary: "How long is believed what was found out about models.",
+    details: "`0` asks anew at each start.",
+    ..PLAIN
+};
+
+/// `AUTO_DISCOVER_MODELS`
+pub const AUTO_DISCOVER_MODELS: Setting = Setting {
+    name: "AUTO_DISCOVER_MODELS",
+    group: Group::Discovery,
+    kind: Kind::Switch,
+    default: "0",
+    summary: "Whether models are added from the lists that providers publish.",
+    details: "At the start and when keys change. Providers that charge are left out unless their own \
+              `<P>_AUTO_DISCOVER_MODELS` is on; where a list has free and paid models, only free ones are taken.",
+    ..PLAIN
+};
+
+/// `AUTO_DISCOVER_MODEL_LIMIT`
+pub const AUTO_DISCOVER_MODEL_LIMIT: Setting = Setting {
+    name: "AUTO_DISCOVER_MODEL_LIMIT",
+    group: Group::Discovery,
+    kind: Kind::Whole { unit: "models", min: 1, max: 256 },
+    default: "8",
+    summary: "The most models that a provider has after that.",
+    ..PLAIN
+};
+
+/// `MAX_WAIT`
+pub const MAX_WAIT: Setting = Setting {
+    name: "MAX_WAIT",
+    group: Group::Bounds,
+    kind: Kind::Seconds { min: 0.0, max: LONGEST_WAIT },
+    default: "5",
+    summary: "How long a request that nobody can serve now may wait for a quota to come back.",
+    details: "When none comes back in that time, it is refused at once, with the earliest time at which one does. A \
+              request may say otherwise with the header `X-Hermes-Max-Wait`, up to `REQUEST_DEADLINE`. `0` never waits.",
     ..PLAIN
 };
 
@@ -331,6 +452,16 @@ pub const GENERAL: &[&Setting] = &[
     &BREAKER_MIN_SAMPLES,
     &BREAKER_ERROR_RATE,
     &BREAKER_COOLDOWN,
+    &SPEND,
+    &SPEND_FAST,
+    &SPEND_BEST,
+    &SPEND_FRUGAL,
+    &MAX_COST_PER_REQUEST,
+    &PROBE_AT_START,
+    &ROUTER_STATE_TTL_HOURS,
+    &AUTO_DISCOVER_MODELS,
+    &AUTO_DISCOVER_MODEL_LIMIT,
+    &MAX_WAIT,
     &MAX_REQUEST_BYTES,
     &MAX_ATTEMPTS,
     &REQUEST_DEADLINE,

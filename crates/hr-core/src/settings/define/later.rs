@@ -3,8 +3,6 @@
 
 /// Names that are accepted and mean nothing yet, and what they are about.
 pub const LATER: &[(&str, &str)] = &[
-    ("AUTO_DISCOVER_MODELS", "model discovery"),
-    ("AUTO_DISCOVER_MODEL_LIMIT", "model discovery"),
     ("CACHE_DB_PATH", "response cache"),
     ("CACHE_MAX_SIZE", "response cache"),
     ("CACHE_PERSIST", "response cache"),
@@ -26,7 +24,6 @@ pub const LATER: &[(&str, &str)] = &[
     ("REQUEST_LOG_SIZE", "request log"),
     ("ROUTER_BASE_MODEL", "never had a meaning"),
     ("ROUTER_BASE_MODEL_PROVIDER", "never had a meaning"),
-    ("ROUTER_STATE_TTL_HOURS", "saved state"),
     ("SEMANTIC_CACHE", "response cache"),
     ("SEMANTIC_CACHE_THRESHOLD", "response cache"),
     ("WORKER_THREADS", "the original's server"),

@@ -49,6 +49,13 @@ pub enum Kind {
         /// The most that is accepted.
         max: f64,
     },
+    /// US dollars.
+    Dollars {
+        /// The least that is accepted.
+        min: f64,
+        /// The most that is accepted.
+        max: f64,
+    },
     /// On or off.
     Switch,
     /// One of these words. Each is a name and what else is understood as it.
@@ -85,13 +92,18 @@ pub enum Group {
     Files,
     /// Who is tried next.
     Routing,
+    /// What may cost money.
+    Spending,
+    /// What is found out about models.
+    Discovery,
     /// How long it waits, how much it accepts.
     Bounds,
 }
 
 impl Group {
     /// All headings, in the order of the manual.
-    pub const ALL: [Self; 4] = [Self::Server, Self::Files, Self::Routing, Self::Bounds];
+    pub const ALL: [Self; 6] =
+        [Self::Server, Self::Files, Self::Routing, Self::Spending, Self::Discovery, Self::Bounds];
 
     /// The heading.
     #[must_use]
@@ -100,6 +112,8 @@ impl Group {
             Self::Server => "Server and access",
             Self::Files => "Where things live",
             Self::Routing => "Routing",
+            Self::Spending => "Spending",
+            Self::Discovery => "Finding out about models",
             Self::Bounds => "Waits and limits",
         }
     }
@@ -119,6 +133,7 @@ impl Kind {
             Self::Whole { unit, min, max } => format!("whole number of {unit}, {min} to {max}"),
             Self::Seconds { min, max } => format!("seconds, {min} to {max}, fractions accepted"),
             Self::Share { min, max } => format!("share, {min} to {max}"),
+            Self::Dollars { min, max } => format!("US dollars, {min} to {max}, fractions accepted"),
             Self::Switch => "`1`/`0`, `true`/`false`, `yes`/`no` or `on`/`off`".to_owned(),
             Self::Choice(words) => {
                 let names: Vec<String> = words.iter().map(|(name, _)| format!("`{name}`")).collect();

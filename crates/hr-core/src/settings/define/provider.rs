@@ -129,8 +129,7 @@ pub const AUTO_DISCOVER_MODELS: Template = Template {
     name: "<P>_AUTO_DISCOVER_MODELS",
     kind: Kind::Switch,
     example: "1",
-    summary: "Whether the provider's list of models is fetched.",
-    used: false,
+    summary: "Whether models are added from the provider's list, whatever `AUTO_DISCOVER_MODELS` says.",
     ..PLAIN
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::quota::Reading;
+use crate::quota::Said;
 
 /// What went wrong with one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub struct Failure {
     /// The request parameter that was refused, for [`FailureKind::Unsupported`].
     pub param: Option<String>,
     /// What the answer said of limits.
-    pub readings: Vec<Reading>,
+    pub said: Said,
     /// The provider's words or the transport's, for the operator's log. May hold anything: scrub before use.
     pub message: String,
 }
@@ -96,7 +96,7 @@ impl Failure {
             retry_after: None,
             scope: None,
             param: None,
-            readings: Vec::new(),
+            said: Said::default(),
             message: message.into(),
         }
     }

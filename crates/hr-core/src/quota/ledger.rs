@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reading::Reading;
+use super::reading::Said;
 use super::view::OwnerQuota;
 use crate::catalog::Limit;
 use crate::failure::{Failure, FailureKind};
@@ -59,8 +59,17 @@ pub enum Headroom {
     Open(Outlook),
     /// There is none by what the provider said or did.
     Spent(Hold),
-    /// There is none by a claim that has not been tested for long: one call may test it, now.
-    Test(Hold),
+    /// There is none, by something that one call may put to the test now.
+    Test(Hold, Trial),
+}
+
+/// What is put to the test by a call that there should be no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// A provider's word on when a quota is back: the call takes its usual place.
+    Claim,
+    /// A limit that may have grown: the call is made when nobody else is left.
+    Limit,
 }
 
 /// A call that is reserved in every bucket that applies. It must be settled or released.
@@ -85,7 +94,7 @@ pub enum End<'a> {
         /// What it used, as reported.
         usage: &'a Usage,
         /// What its reply said of limits.
-        readings: &'a [Reading],
+        said: &'a Said,
     },
     /// It failed; only [`FailureKind::RateLimited`] and [`FailureKind::QuotaSpent`] say that a quota is used up.
     Failed(&'a Failure),

@@ -8,6 +8,6 @@ pub mod ledger;
 pub mod reading;
 pub mod view;
 
-pub use ledger::{End, Headroom, Hold, Ledger, Lesson, Need, Outlook, Reservation, Seat};
-pub use reading::{Reach, Reading, Source};
+pub use ledger::{End, Headroom, Hold, Ledger, Lesson, Need, Outlook, Reservation, Seat, Trial};
+pub use reading::{Reach, Reading, Said, Source};
 pub use view::{BucketView, Confidence, OwnerQuota};

@@ -33,6 +33,15 @@ pub enum Reach {
     AllModels,
 }
 
+/// All that one reply said of limits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// One reading a limit.
+    pub readings: Vec<Reading>,
+    /// What the provider's clock showed, when it told (`Date`) and it can be true: it counts its days by that one.
+    pub clock: Option<Millis>,
+}
+
 /// What a provider said of one limit, in a header or in the body of a refusal. What it did not say is absent.
 /// Numbers are as it said them; the ledger clamps what cannot be true.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -130,8 +130,8 @@ impl Router {
         let id = self.begun + 1;
         match provider.ledger.headroom(now, address.seat(), choice.need) {
             Headroom::Open(_) => {}
-            Headroom::Test(_) if choice.test => {}
-            Headroom::Test(hold) | Headroom::Spent(hold) => {
+            Headroom::Test(..) if choice.test => {}
+            Headroom::Test(hold, _) | Headroom::Spent(hold) => {
                 let exclusion = Exclusion::quota(candidate.member, hold);
                 return Err(exclusion.model(candidate.model).key(candidate.key));
             }

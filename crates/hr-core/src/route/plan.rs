@@ -348,7 +348,7 @@ impl<'a> Planner<'a> {
             let seat = Seat { key: group.slots.keys[key], model: slot };
             let test = match group.provider.ledger.headroom(self.now, seat, group.need) {
                 Headroom::Open(_) => false,
-                Headroom::Test(_) => true,
+                Headroom::Test(..) => true,
                 Headroom::Spent(hold) => {
                     let exclusion = Exclusion::quota(group.member, hold);
                     self.plan.exclusions.push(exclusion.model(group.model).key(key));

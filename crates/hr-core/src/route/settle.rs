@@ -12,7 +12,7 @@ use super::slots::{Address, Average, ProviderSlot, lately};
 use super::spend::Permit;
 use crate::failure::{Failure, FailureKind, Scope};
 use crate::pool::BreakerRules;
-use crate::quota::{End, Hold, Lesson, Reading, Reservation};
+use crate::quota::{End, Hold, Lesson, Reservation, Said};
 use crate::secret::KeyId;
 use crate::time::Millis;
 use crate::usage::Usage;
@@ -60,7 +60,7 @@ pub enum Outcome {
         /// That the answer says of its own accord that the key's quota is used up with it, and for how long.
         spent: Option<Duration>,
         /// What its headers said of limits.
-        readings: Vec<Reading>,
+        said: Said,
     },
     /// It failed.
     Failure(Failure),
@@ -148,7 +148,7 @@ impl Settlement<'_> {
     /// Corrects the ledger to what the call took, and tells what it learned.
     pub(super) fn account(&mut self, reservation: Reservation, outcome: &Outcome) {
         let end = match outcome {
-            Outcome::Success { usage, readings, .. } => End::Served { usage, readings },
+            Outcome::Success { usage, said, .. } => End::Served { usage, said },
             Outcome::Failure(failure) => End::Failed(failure),
             Outcome::Abandoned => End::Dropped,
         };

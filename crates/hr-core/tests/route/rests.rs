@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hr_core::failure::{FailureKind, Scope};
+use hr_core::quota::Said;
 use hr_core::route::{BreakerPhase, Effect, Gate, Next, Outcome};
 use hr_core::secret::KeyId;
 
@@ -245,7 +246,7 @@ fn an_answer_that_says_the_quota_is_used_up_rests_its_key() {
     let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
     let spent = Some(Duration::from_secs(3600));
     let settled =
-        world.run(&choice, Outcome::Success { first_byte, total, usage, spent, readings: Vec::new() });
+        world.run(&choice, Outcome::Success { first_byte, total, usage, spent, said: Said::default() });
     let [Effect::Cooled { scope, because, .. }] = settled.effects.as_slice() else {
         panic!("{:?}", settled.effects)
     };

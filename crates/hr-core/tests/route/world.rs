@@ -6,6 +6,7 @@ use std::time::Duration;
 use hr_core::catalog::{SpendClass, parse};
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::{Key, KeySource, Member, Pool, PoolModel, RouteRules};
+use hr_core::quota::Said;
 use hr_core::route::{
     Ask, Choice, Exclusion, MemberState, Outcome, Plan, Roster, Router, Settled, Ticket, Tried,
 };
@@ -121,7 +122,7 @@ pub fn success(millis: u64) -> Outcome {
         total: took,
         usage: Usage::default(),
         spent: None,
-        readings: Vec::new(),
+        said: Said::default(),
     }
 }
 

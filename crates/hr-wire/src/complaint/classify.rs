@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hr_core::catalog::ErrorRow;
 use hr_core::failure::{Failure, FailureKind, Scope};
+use hr_core::quota::Said;
 use hr_core::time::Millis;
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ pub fn read_error<'h>(
             FailureKind::TooLarge if complaint.asks_too_long() => complaint.param(),
             _ => None,
         },
-        readings: Vec::new(),
+        said: Said::default(),
         message: complaint.message,
     }
 }

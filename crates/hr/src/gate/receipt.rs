@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hr_core::catalog::Provider;
 use hr_core::failure::{Failure, FailureKind};
-use hr_core::quota::Reading;
+use hr_core::quota::Said;
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
@@ -39,7 +39,7 @@ pub struct Receipt {
     began: Instant,
     first_byte: Option<Duration>,
     spent: Option<Duration>,
-    readings: Vec<Reading>,
+    said: Said,
 }
 
 impl Receipt {
@@ -54,7 +54,7 @@ impl Receipt {
             began: Instant::now(),
             first_byte: None,
             spent: None,
-            readings: Vec::new(),
+            said: Said::default(),
         }
     }
 
@@ -118,8 +118,8 @@ impl Receipt {
         let total = self.began.elapsed();
         self.gate.metrics.tokens(&self.provider().id, usage.total().unwrap_or(0));
         let first_byte = self.first_byte.unwrap_or(total);
-        let readings = std::mem::take(&mut self.readings);
-        self.settle(Outcome::Success { first_byte, total, usage, spent: self.spent, readings });
+        let said = std::mem::take(&mut self.said);
+        self.settle(Outcome::Success { first_byte, total, usage, spent: self.spent, said });
     }
 
     /// Settles a failure and tells whether another candidate may be tried.

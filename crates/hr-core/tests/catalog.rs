@@ -559,3 +559,12 @@ fn refused(text: &str) -> Problem {
 fn own(id: &str) -> Provider {
     parse(&format!("id = \"{id}\"\nbase_url = \"https://box.example/v1\"\n"), &format!("{id}.toml")).unwrap()
 }
+
+#[test]
+fn the_version_is_of_the_texts() {
+    let version = |text: &str| builtin().with(vec![parse(text, "own.toml").unwrap()]).unwrap().version();
+    let other = format!("{SMALLEST}# more\n");
+    assert_eq!(version(SMALLEST), version(SMALLEST));
+    assert_ne!(version(SMALLEST), version(&other));
+    assert_ne!(version(SMALLEST), builtin().version());
+}

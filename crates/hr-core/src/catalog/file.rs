@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::check;
@@ -218,6 +219,12 @@ pub fn parse(text: &str, file: &str) -> Result<Provider, Problem> {
     page.provider(entry)
 }
 
+/// The beginning of a text's hash.
+fn digest(text: &str) -> [u8; 8] {
+    let whole: [u8; 32] = Sha256::digest(text).into();
+    std::array::from_fn(|at| whole[at])
+}
+
 /// A file and its text, to say where in it something is wrong.
 struct Page<'a> {
     text: &'a str,
@@ -300,6 +307,7 @@ impl Page<'_> {
             quirks: self.quirks(entry.quirks)?,
             errors: entry.error.into_iter().map(|row| self.error_row(row)).collect::<Result<_, _>>()?,
             file: self.file.to_owned(),
+            digest: digest(self.text),
             id,
         })
     }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::failure::{FailureKind, Scope};
 
@@ -434,6 +435,8 @@ pub struct Provider {
     pub errors: Vec<ErrorRow>,
     /// The file it was read from.
     pub file: String,
+    /// Stands for the text of that file.
+    pub digest: [u8; 8],
 }
 
 impl Provider {
@@ -454,6 +457,9 @@ impl Provider {
     }
 }
 
+/// How much of the hash of all files is their version: enough to tell a person's versions apart.
+const VERSION_BYTES: usize = 6;
+
 /// All providers, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -470,6 +476,14 @@ impl Catalog {
             .iter()
             .find(|provider| provider.id == name)
             .or_else(|| self.providers.iter().find(|provider| provider.aliases.contains(&name)))
+    }
+
+    /// Stands for the files that were read: the same for the same texts, else another.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let mut hash = Sha256::new();
+        self.providers.iter().for_each(|provider| hash.update(provider.digest));
+        hash.finalize()[..VERSION_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Ids and aliases of all providers, for "did you mean".

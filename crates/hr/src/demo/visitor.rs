@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use serde_json::{Value, json};
 
 use super::scene::ACCESS_KEY;
-use crate::upstream::client::Client;
+use crate::upstream::client::{Client, Errand};
 
 /// The model that stands for the whole pool.
 pub const MODEL: &str = "hermes-router";
@@ -103,7 +103,7 @@ impl Visitor {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))?;
         let answer = async {
-            let (head, body) = self.client.send(request).await?.into_parts();
+            let (head, body) = self.client.send(request, Errand::Upkeep).await?.into_parts();
             let body =
                 Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| anyhow::anyhow!(error))?;
             anyhow::Ok((head.status, head.headers, body.to_bytes()))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hr_core::failure::{Failure, FailureKind};
-use hr_core::route::Work;
+use hr_core::route::{Permit, Work};
 use hr_wire::complaint;
 use hr_wire::dialect::Whole;
 use hr_wire::lane::{Translation, Watch};
@@ -19,6 +19,7 @@ use super::lane::Lane;
 use super::receipt::Receipt;
 use crate::upstream::account::{PATIENCE, PATIENCE_WITH_OTHERS};
 use crate::upstream::body::{BodyError, UpstreamBody};
+use crate::upstream::client::Errand;
 
 /// The most bytes of a whole reply.
 const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
@@ -31,6 +32,8 @@ const MAX_PREFACE_BYTES: usize = 1024 * 1024;
 
 /// What is sent in one attempt.
 pub struct Order {
+    /// That the call may cost what it costs.
+    pub permit: Permit,
     /// The body, made for this candidate.
     pub body: Bytes,
     /// What the request needs beside the headers of every call to this candidate.
@@ -95,7 +98,7 @@ pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Fai
 
 async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let live = receipt.live.clone();
-    let Order { body, headers, work, stream, wants_usage, lane, alone, .. } = order;
+    let Order { permit, body, headers, work, stream, wants_usage, lane, alone, .. } = order;
     let patience = if alone { PATIENCE } else { PATIENCE_WITH_OTHERS };
     let mut signed = live.headers(receipt.candidate).clone();
     signed.extend(headers);
@@ -108,7 +111,8 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
             None => std::mem::take(&mut signed),
             Some(signer) => signer.sign(signed.clone(), patience).await?,
         };
-        let response = live.client.send(request).await.map_err(|error| unreachable_failure(&error))?;
+        let sent = live.client.send(request, Errand::Model(permit)).await;
+        let response = sent.map_err(|error| unreachable_failure(&error))?;
         match &mut signer {
             // Once more with a newer token, if there is one.
             Some(signer) if response.status() == StatusCode::UNAUTHORIZED => signer.refused(patience).await?,

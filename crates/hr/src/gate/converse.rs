@@ -111,6 +111,7 @@ async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Ans
         let member = roster.member(choice.candidate);
         let native = question.is_native(member);
         let order = Order {
+            permit: choice.permit,
             headers: accompany(&visit, member, native.then_some(lane.upstream), &prepared),
             work: endpoint.work(),
             stream: question.stream(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hr_core::catalog::Dialect;
-use hr_core::route::{self, Ask, Tried, Work};
+use hr_core::route::{self, Ask, Choice, Tried, Work};
 use hr_wire::anthropic::count;
 use hr_wire::dialect::{Outgoing, upstream_half};
 use hr_wire::envelope::Envelope;
@@ -21,6 +21,7 @@ use super::answer::{self, Answer, Refusal};
 use super::routes::{self, HOP_HEADER};
 use super::{Gate, Live, intake, memory, models, tokens};
 use crate::upstream::body::UpstreamBody;
+use crate::upstream::client::Errand;
 
 /// How many are passed on at the same time; the others are counted here.
 const MOST_PASSED_ON: usize = 4;
@@ -81,7 +82,7 @@ async fn pass_on(
         ..Ask::default()
     };
     let plan = gate.router().plan(gate.clock.now(), &live.roster, &ask, &Tried::default(), 0);
-    let candidate = plan.choices.first()?.candidate;
+    let &Choice { candidate, permit, .. } = plan.choices.first()?;
     let member = live.roster.member(candidate);
     let has_key = member.keys[candidate.key].secret.is_some();
     if member.provider.dialect != Dialect::Anthropic || !has_key {
@@ -104,7 +105,7 @@ async fn pass_on(
         }
     }
     let asked = async {
-        let (head, incoming) = live.client.send(request).await.ok()?.into_parts();
+        let (head, incoming) = live.client.send(request, Errand::Model(permit)).await.ok()?.into_parts();
         let body = UpstreamBody::new(&head.headers, incoming).whole(MAX_REPLY_BYTES).await.ok()?;
         count::read_reply(&body).filter(|_| head.status == StatusCode::OK)
     };

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_core::route::Permit;
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -46,6 +47,15 @@ pub enum SendError {
     Connection(#[source] hyper_util::client::legacy::Error),
 }
 
+/// What a request is sent for. A model works only for who holds a permit; they are made by the plan alone.
+#[derive(Clone, Copy, Debug)]
+pub enum Errand {
+    /// A model's work, which may cost what the permit says.
+    Model(Permit),
+    /// No model's: a token is renewed, a list is read, the router itself is asked.
+    Upkeep,
+}
+
 /// The clients for plain and TLS connections.
 pub struct Client {
     dial: Dial,
@@ -74,11 +84,15 @@ impl Client {
         self.connect
     }
 
-    /// Sends a request and waits for the head of the answer. The caller bounds the wait.
+    /// Sends a request on this errand and waits for the head of the answer. The caller bounds the wait.
     ///
     /// # Errors
     /// When no connection could be made or it broke before an answer's head was read.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, SendError> {
+    pub async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        _errand: Errand,
+    ) -> Result<Response<Incoming>, SendError> {
         let sent = if request.uri().scheme_str() == Some("https") {
             let tls =
                 self.tls.get_or_try_init(|| self.tls_client()).await.map_err(SendError::Certificates)?;

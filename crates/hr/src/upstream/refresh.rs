@@ -19,7 +19,7 @@ use http_body_util::Full;
 use sha2::{Digest, Sha256};
 
 use super::body::UpstreamBody;
-use super::client::Client;
+use super::client::{Client, Errand};
 use super::known::wall;
 use super::sign::OUR_USER_AGENT;
 use crate::files::store::Held;
@@ -274,7 +274,7 @@ async fn exchange(client: &Client, uri: Uri, body: Bytes) -> Result<(Parts, Byte
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(OUR_USER_AGENT));
-    let response = client.send(request).await.map_err(|error| chain(&error))?;
+    let response = client.send(request, Errand::Upkeep).await.map_err(|error| chain(&error))?;
     let (head, incoming) = response.into_parts();
     match UpstreamBody::new(&head.headers, incoming).whole(MAX_ANSWER_BYTES).await {
         Ok(body) => Ok((head, body)),

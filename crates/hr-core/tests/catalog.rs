@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hr_core::catalog::{
-    AuthScheme, Catalog, Dialect, ErrorRow, MAX_FILE_BYTES, Provider, QUIRK_FUNCTIONS, SpendClass, builtin,
-    parse,
+    AuthScheme, Catalog, Dialect, ErrorRow, LimitSpan, LimitUnit, MAX_FILE_BYTES, OwnerScope, Provider,
+    QUIRK_FUNCTIONS, SpendClass, builtin, fits, parse, reach,
 };
 use hr_core::failure::{FailureKind, Scope};
 use hr_core::problem::Problem;
+use hr_core::quota::Reach;
 use proptest::prelude::*;
 
 /// The smallest file, for cases that add something to it.
@@ -132,8 +133,11 @@ fn limits_speak_of_models_that_are_there() {
         let embedding = provider.embedding.iter().map(|embedding| &embedding.model);
         let known: BTreeSet<&String> =
             provider.models.iter().map(|model| &model.id).chain(embedding).collect();
-        for model in provider.limits.iter().flat_map(|limit| &limit.models) {
-            assert!(known.contains(model), "{}: a limit of the unknown model {model}", provider.id);
+        let published = provider.limits.iter().flat_map(|limit| &limit.models);
+        let refused = provider.errors.iter().filter_map(|row| row.limit.as_ref()?.models.as_ref()).flatten();
+        for model in published.chain(refused).chain(&provider.metering.models) {
+            let named = known.iter().any(|known| fits(model, known));
+            assert!(named, "{}: a limit of the unknown model {model}", provider.id);
         }
     }
 }
@@ -302,6 +306,12 @@ per = "month"
 amount = 5
 reset = "calendar-month"
 
+[ratelimit]
+owner = "project"
+models = ["*"]
+requests = "day"
+tokens = "minute"
+
 [quirks]
 drop = ["user"]
 rename = { seed = "random_seed" }
@@ -316,6 +326,7 @@ contains = "overloaded"
 kind = "overloaded"
 scope = "model"
 wait = 60
+limit = { unit = "tokens", per = "day", models = ["*-free"], reset = "utc-midnight" }
 "#;
     let provider = parse(text, "office.toml").unwrap();
     assert_eq!(provider.auth, AuthScheme::Header("x-api-key".to_owned()));
@@ -329,6 +340,18 @@ wait = 60
     assert_eq!(provider.models[0].price.map(|price| (price.input, price.output)), Some((1.0, 2.5)));
     assert_eq!(provider.embedding.as_ref().map(|embedding| embedding.dimensions), Some(Some(768)));
     assert!((provider.limits[0].amount - 5.0).abs() < f64::EPSILON);
+    assert_eq!(provider.limits[0].reach(), Reach::ThisModel);
+    let metering = &provider.metering;
+    assert_eq!((metering.owner, reach(&metering.models)), (Some(OwnerScope::Project), Reach::AllModels));
+    assert_eq!((metering.requests, metering.tokens), (Some(LimitSpan::Day), Some(LimitSpan::Minute)));
+    let refused = provider.errors[0].limit.as_ref().unwrap();
+    assert_eq!((refused.unit, refused.per), (Some(LimitUnit::Tokens), Some(LimitSpan::Day)));
+    assert_eq!(refused.reset.as_deref(), Some("utc-midnight"));
+    let models = refused.models.as_ref().unwrap();
+    assert_eq!(reach(models), Reach::Models(vec!["*-free".to_owned()]));
+    assert!(
+        fits(&models[0], "x-free") && !fits(&models[0], "free-x") && fits("x*", "xy") && !fits("x", "xy")
+    );
     assert_eq!(provider.quirks.clamp, [("temperature".to_owned(), 0.0, 1.5)]);
     assert_eq!(provider.quirks.rename, [("seed".to_owned(), "random_seed".to_owned())]);
     assert_eq!(provider.quirks.force, [("store".to_owned(), serde_json::json!(false))]);
@@ -378,6 +401,10 @@ const REFUSED: &[(&str, usize, &str, &str)] = &[
     ("[[limit]]\nowner = \"me\"\nunit = \"requests\"\nper = \"day\"\namount = 1", 4, "unknown value `me`", "known are key"),
     ("[[limit]]\nowner = \"key\"\nunit = \"request\"\nper = \"day\"\namount = 1", 5, "unknown value `request`", "did you mean `requests`?"),
     ("[[limit]]\nowner = \"key\"\nunit = \"tokens\"\nper = \"day\"\namount = 1\nreset = \"utc-midnite\"", 8, "unknown reset", "did you mean `utc-midnight`?"),
+    ("[[limit]]\nowner = \"key\"\nmodels = [\"a*b\"]\nunit = \"tokens\"\nper = \"day\"\namount = 1", 5, "`a*b` may begin or end with `*`", ""),
+    ("[ratelimit]\nrequest = \"day\"", 4, "unknown key `request`", "did you mean `requests`?"),
+    ("[ratelimit]\ntokens = \"minutes\"", 4, "unknown value `minutes`", "did you mean `minute`?"),
+    ("[[error]]\nstatus = 429\nkind = \"quota_spent\"\nlimit = { per = \"day\", reset = \"midnight\" }", 6, "unknown reset `midnight`", "did you mean"),
     ("[quirks]\nfunctions = [\n\"strip_extra_contents\"]", 5, "unknown quirk function `strip_extra_contents`", "did you mean `strip_extra_content`?"),
     ("[quirks]\nclamp = { temperature = [1, 0] }", 4, "the bounds `[1, 0]`", ""),
     ("[quirks]\nclamp = { temperature = [1] }", 4, "invalid length", ""),

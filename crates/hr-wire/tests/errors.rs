@@ -751,6 +751,7 @@ fn rows_of_the_catalogue_come_first() {
         kind,
         scope: Some(Scope::Provider),
         wait: Some(Duration::from_secs(5)),
+        limit: None,
         hint: None,
     };
     let rows = [

@@ -73,6 +73,18 @@ pub(super) fn variable(name: &str) -> Checked {
     Err(format!("the variable name `{}` must be upper-case letters, digits and `_`", shown(name)))
 }
 
+/// Models that share a limit: an id, or one that begins or ends with `*`.
+pub(super) fn model_pattern(pattern: &str) -> Checked {
+    if pattern == "*" {
+        return Ok(());
+    }
+    let rest = pattern.strip_prefix('*').or_else(|| pattern.strip_suffix('*')).unwrap_or(pattern);
+    if rest.contains('*') {
+        return Err(format!("`{}` may begin or end with `*`, not more", shown(pattern)));
+    }
+    model_id(rest)
+}
+
 /// An id of a model on the wire.
 pub(super) fn model_id(id: &str) -> Checked {
     if !id.is_empty()

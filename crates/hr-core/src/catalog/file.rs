@@ -1,6 +1,8 @@
 //! Reads one provider's TOML file. A bad file is refused with its line, the reason and, where something
 //! near is known, a "did you mean".
 
+mod limit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -9,10 +11,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use self::limit::{LimitEntry, MeteringEntry, RefusedLimitEntry};
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Family, Limit, LimitSpan, LimitUnit, LocalServer, Login, Model,
-    OwnerScope, Price, Provider, QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
+    AuthScheme, Dialect, Embedding, ErrorRow, Family, LocalServer, Login, Model, Price, Provider,
+    QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
 use crate::problem::{Problem, did_you_mean};
@@ -25,9 +28,6 @@ const MAX_WAIT_SECONDS: u64 = 31 * 24 * 60 * 60;
 const MAX_FIRST_BYTE_SECONDS: u64 = 3600;
 /// The place in lists of a provider that does not name one: after all that do.
 const LAST: u32 = 1000;
-/// When a limit may start again.
-const RESETS: [&str; 4] = ["rolling", "utc-midnight", "pacific-midnight", "calendar-month"];
-
 /// A provider's file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +76,8 @@ struct ProviderFile {
     embedding: Option<EmbeddingEntry>,
     #[serde(default)]
     limit: Vec<LimitEntry>,
+    #[serde(default)]
+    ratelimit: MeteringEntry,
     #[serde(default)]
     quirks: QuirksEntry,
     #[serde(default)]
@@ -147,20 +149,6 @@ struct EmbeddingEntry {
     dimensions: Option<u32>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitEntry {
-    owner: OwnerScope,
-    #[serde(default)]
-    models: Vec<String>,
-    unit: LimitUnit,
-    per: LimitSpan,
-    amount: Spanned<f64>,
-    reset: Option<Spanned<String>>,
-    source: Option<String>,
-    date: Option<Spanned<String>>,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QuirksEntry {
@@ -185,6 +173,7 @@ struct ErrorEntry {
     kind: FailureKind,
     scope: Option<Scope>,
     wait: Option<Spanned<u64>>,
+    limit: Option<RefusedLimitEntry>,
     hint: Option<String>,
 }
 
@@ -304,6 +293,7 @@ impl Page<'_> {
             families: entry.family.into_iter().map(|family| self.family(family)).collect::<Result<_, _>>()?,
             embedding: entry.embedding.map(|embedding| self.embedding(embedding)).transpose()?,
             limits: entry.limit.into_iter().map(|limit| self.limit(limit)).collect::<Result<_, _>>()?,
+            metering: self.metering(entry.ratelimit)?,
             quirks: self.quirks(entry.quirks)?,
             errors: entry.error.into_iter().map(|row| self.error_row(row)).collect::<Result<_, _>>()?,
             file: self.file.to_owned(),
@@ -439,24 +429,6 @@ impl Page<'_> {
         Ok(Embedding { model, dimensions: entry.dimensions })
     }
 
-    fn limit(&self, entry: LimitEntry) -> Result<Limit, Problem> {
-        if let Some(reset) = &entry.reset
-            && !RESETS.contains(&reset.get_ref().as_str())
-        {
-            return Err(self.unknown(reset, "reset", &RESETS));
-        }
-        Ok(Limit {
-            owner: entry.owner,
-            models: entry.models,
-            unit: entry.unit,
-            per: entry.per,
-            amount: self.checked(entry.amount, |amount| check::amount(*amount))?,
-            reset: entry.reset.map(Spanned::into_inner),
-            source: entry.source,
-            date: self.date(entry.date)?,
-        })
-    }
-
     fn quirks(&self, entry: QuirksEntry) -> Result<Quirks, Problem> {
         let mut clamp = Vec::with_capacity(entry.clamp.len());
         for (field, bounds) in entry.clamp {
@@ -505,6 +477,7 @@ impl Page<'_> {
             kind: entry.kind,
             scope: entry.scope,
             wait: entry.wait.map(|wait| Duration::from_secs(wait.into_inner())),
+            limit: entry.limit.map(|limit| self.refused_limit(limit)).transpose()?,
             hint: entry.hint,
         })
     }

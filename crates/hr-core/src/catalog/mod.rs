@@ -8,6 +8,7 @@
 mod builtin;
 mod check;
 mod file;
+mod limit;
 #[cfg(test)]
 mod page;
 
@@ -22,6 +23,7 @@ use crate::failure::{FailureKind, Scope};
 
 pub use builtin::builtin;
 pub use file::{MAX_FILE_BYTES, parse};
+pub use limit::{Limit, LimitSpan, LimitUnit, Metering, OwnerScope, RefusedLimit, fits, reach};
 
 /// The named functions that [`Quirks::functions`] may hold. `hr-wire` has them; its tests hold it to this list.
 pub const QUIRK_FUNCTIONS: &[&str] = &[
@@ -131,22 +133,6 @@ pub enum SpendClass {
     Paid,
 }
 
-/// Who the provider counts a limit against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OwnerScope {
-    /// Each key by itself.
-    Key,
-    /// The project that keys belong to.
-    Project,
-    /// The organisation that keys belong to.
-    Organisation,
-    /// The account that keys belong to.
-    Account,
-    /// The network address that calls come from.
-    Address,
-}
-
 /// USD per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,69 +188,6 @@ pub struct Family {
     pub quirks: Vec<String>,
 }
 
-/// What a limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitUnit {
-    /// Calls.
-    Requests,
-    /// Tokens of prompts and answers.
-    Tokens,
-    /// Tokens of prompts.
-    InputTokens,
-    /// Tokens of answers.
-    OutputTokens,
-    /// Calls at the same time.
-    Concurrent,
-    /// US dollars.
-    Money,
-    /// Hundredths of a plan, of which only the provider knows what they are.
-    Percent,
-}
-
-/// The span a limit counts over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitSpan {
-    /// At the same time.
-    Now,
-    /// A second.
-    Second,
-    /// A minute.
-    Minute,
-    /// An hour.
-    Hour,
-    /// Five rolling hours.
-    FiveHours,
-    /// A day.
-    Day,
-    /// A week.
-    Week,
-    /// A calendar month.
-    Month,
-}
-
-/// A free limit as published or measured; orders candidates later, excludes none.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limit {
-    /// Who it is counted against.
-    pub owner: OwnerScope,
-    /// The models that share it; empty means each model by itself.
-    pub models: Vec<String>,
-    /// What it counts.
-    pub unit: LimitUnit,
-    /// Over which span.
-    pub per: LimitSpan,
-    /// How much.
-    pub amount: f64,
-    /// When it starts again: `rolling`, `utc-midnight`, `pacific-midnight`, `calendar-month`.
-    pub reset: Option<String>,
-    /// Where the fact comes from.
-    pub source: Option<String>,
-    /// The day of the fact.
-    pub date: Option<String>,
-}
-
 /// How a provider deviates from its dialect: four verbs on top-level fields, and named functions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quirks {
@@ -295,6 +218,8 @@ pub struct ErrorRow {
     pub scope: Option<Scope>,
     /// How long to stay away when the answer does not say.
     pub wait: Option<Duration>,
+    /// The limit that was met, where one was.
+    pub limit: Option<RefusedLimit>,
     /// What its user can do about it.
     pub hint: Option<String>,
 }
@@ -429,6 +354,8 @@ pub struct Provider {
     pub embedding: Option<Embedding>,
     /// Published or measured limits.
     pub limits: Vec<Limit>,
+    /// What its words on limits mean.
+    pub metering: Metering,
     /// Deviations from the dialect.
     pub quirks: Quirks,
     /// Error rows, tried in order before the dialect's own reading.

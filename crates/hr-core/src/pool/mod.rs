@@ -114,7 +114,7 @@ pub struct Member {
 }
 
 /// How keys of a provider take turns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rotation {
     /// Spread over all keys.

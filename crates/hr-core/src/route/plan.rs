@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::ask::{Ask, Target, Work};
 use super::gate::{Exclusion, Gate, Gatekeeper, key_rest, lost};
-use super::score::{Scorer, Terms};
+use super::merits::{Assessor, Brief, Merits};
+use super::score::{self, Terms};
 use super::slots::{MemberSlots, ProviderSlot, Roster, Slots};
 use super::spend::Permit;
 use super::tried::{Memory, Tried};
@@ -92,14 +93,13 @@ impl Plan {
 struct Group<'a> {
     member: usize,
     model: usize,
+    merits: Merits,
     terms: Terms,
     permit: Permit,
     need: Need,
     output: Option<u64>,
     slots: &'a MemberSlots,
     provider: &'a ProviderSlot,
-    /// The tie-breaks: whose turn it is, then what the model is worth, then the user's order.
-    turn: (u64, u32, usize, usize),
     /// Usable keys of the member, as a range of [`Planner::keys`].
     keys: std::ops::Range<usize>,
     /// Whether these keys issued what the conversation holds: how long ago the first of them did, in turns of
@@ -114,7 +114,8 @@ pub(super) struct Planner<'a> {
     tried: &'a Tried,
     draw: u64,
     gates: Gatekeeper<'a>,
-    scores: Scorer<'a>,
+    brief: Brief,
+    assessor: Assessor<'a>,
     rotation: Rotation,
     /// Usable keys of all members that have a group, one after the other.
     keys: Vec<usize>,
@@ -141,7 +142,8 @@ impl<'a> Planner<'a> {
             tried,
             draw,
             gates: Gatekeeper { now, ask, tried, reasoning_reserve: rules.reasoning_reserve, shorten: false },
-            scores: Scorer::new(now, ask, tried, rules),
+            brief: Brief::new(ask, rules, false),
+            assessor: Assessor::new(now, ask, tried),
             rotation: rules.rotation,
             keys: Vec::new(),
             plan: Plan::default(),
@@ -160,9 +162,8 @@ impl<'a> Planner<'a> {
         for (index, (member, own)) in roster.pool.members.iter().zip(&roster.slots).enumerate() {
             self.member((index, member), (&slots.providers[own.provider], own), &mut groups);
         }
-        groups.sort_unstable_by_key(|group: &Group<'_>| {
-            (group.terms.total, group.issued.unwrap_or(usize::MAX), group.turn)
-        });
+        groups
+            .sort_unstable_by_key(|group: &Group<'_>| score::rank(&self.brief, &group.merits, &group.terms));
         let mut reserve = Reserve::default();
         self.plan.choices.reserve(groups.iter().map(|group| group.keys.len()).sum());
         for group in &groups {
@@ -224,10 +225,12 @@ impl<'a> Planner<'a> {
         let others = start + keys.iter().take_while(|key| ago(key).is_some()).count();
         for at in first..groups.len() {
             let group = &mut groups[at];
-            let own = issued.map(|_| Group { keys: start..others, issued, ..group.clone() });
             group.keys = others..self.keys.len();
-            group.terms = self.scores.not_issuer(group.terms);
-            groups.extend(own);
+            let Some(ago) = issued else { continue };
+            let merits = Merits { issued: u32::try_from(ago).ok(), ..group.merits };
+            let terms = score::terms(&self.brief, &merits);
+            let own = Group { keys: start..others, issued, merits, terms, ..group.clone() };
+            groups.push(own);
         }
     }
 
@@ -260,16 +263,17 @@ impl<'a> Planner<'a> {
                 self.plan.exclusions.push(Exclusion::new(index, Gate::Spend).model(at));
                 continue;
             };
+            let merits = self.assessor.chat((index, member), (at, model), (provider, slot));
             groups.push(Group {
                 member: index,
                 model: at,
+                merits,
                 permit,
                 need: Need { input: self.ask.prompt_tokens, output: output.unwrap_or_default(), cost: 0.0 },
-                terms: self.scores.chat((index, member), model, (provider, slot)),
+                terms: score::terms(&self.brief, &merits),
                 output,
                 slots,
                 provider,
-                turn: (provider.turn, model.quality, index, at),
                 keys: 0..0,
                 issued: None,
             });
@@ -309,16 +313,17 @@ impl<'a> Planner<'a> {
             self.plan.exclusions.push(Exclusion::new(index, Gate::Spend).model(Candidate::EMBED));
             return;
         };
+        let merits = self.assessor.embed(index, id);
         groups.push(Group {
             member: index,
             model: Candidate::EMBED,
+            merits,
             permit,
             need: Need { input: self.ask.prompt_tokens, output: 0, cost: 0.0 },
-            terms: self.scores.embed(index, id),
+            terms: score::terms(&self.brief, &merits),
             output: None,
             slots,
             provider,
-            turn: (0, 0, index, 0),
             keys: 0..0,
             issued: None,
         });

@@ -4,16 +4,13 @@
 //! the weighted points, so that a row of [`Terms`] adds up to its `total`, and the lowest total goes first.
 //! The weights are steps apart on purpose: measured terms come in few buckets and weigh little, so that
 //! noise decides nothing that a price or a promise should.
+//!
+//! Everything is computed from a [`Brief`] and [`Merits`] alone, so that whoever keeps those can compute it again.
 
 use serde::Serialize;
 
-use super::ask::{Ask, Effort, Profile, Target, Work};
-use super::gate::losses;
-use super::slots::{Average, ModelSlot, ProviderSlot};
-use super::tried::Tried;
-use crate::catalog::SpendClass;
-use crate::pool::{Member, PoolModel, RouteRules};
-use crate::time::Millis;
+use super::ask::{Hint, Profile, Work};
+use super::merits::{AT_A_PRICE, Brief, Merits, Tier};
 
 /// The weighted points of a candidate; fewer go first.
 #[derive(Serialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +25,12 @@ pub struct Terms {
     pub spend: i32,
     /// It is weaker than the request needs.
     pub insufficient: i32,
+    /// It does not fit the kind of work that the caller named.
+    pub unfit: i32,
+    /// The conversation is at home with another key or model.
+    pub away: i32,
+    /// Few calls of a long quota are left, and the request is easier than the model is strong.
+    pub scarce: i32,
     /// How far its strength is from what is needed.
     pub distance: i32,
     /// How far it is from the strongest.
@@ -48,8 +51,12 @@ pub struct Terms {
     pub elsewhere: i32,
     /// Its provider's trouble of the last minute.
     pub trouble: i32,
+    /// The share of its calls that failed lately, in buckets.
+    pub unreliable: i32,
     /// Its measured wait for the first byte, in buckets.
     pub latency: i32,
+    /// Nothing of its quota is about to lapse unused.
+    pub lapsing: i32,
     /// It is not known to be quick, where that is wanted.
     pub not_fast: i32,
     /// The sum.
@@ -64,6 +71,11 @@ struct Weights {
     not_local: i32,
     spend: i32,
     insufficient: i32,
+    unfit: i32,
+    away: i32,
+    /// What a conversation's home is worth where calls are paid: less than a step of the price.
+    home_at_a_price: i32,
+    scarce: i32,
     distance: i32,
     weakness: i32,
     quality: i32,
@@ -74,7 +86,9 @@ struct Weights {
     not_issuer: i32,
     elsewhere: i32,
     trouble: i32,
+    unreliable: i32,
     latency: i32,
+    lapsing: i32,
     not_fast: i32,
 }
 
@@ -86,6 +100,10 @@ const BALANCED: Weights = Weights {
     not_local: 0,
     spend: 20_000,
     insufficient: 3_000,
+    unfit: 2_000,
+    away: 4_000,
+    home_at_a_price: 240,
+    scarce: 700,
     distance: 100,
     weakness: 0,
     quality: 0,
@@ -96,17 +114,24 @@ const BALANCED: Weights = Weights {
     not_issuer: 5_000,
     elsewhere: 400,
     trouble: 150,
+    unreliable: 100,
     latency: 30,
+    lapsing: 40,
     not_fast: 0,
 };
 
 /// The quickest. Nothing is spent for speed that would not be spent anyway.
-const FAST: Weights = Weights { not_local: 100_000, distance: 20, latency: 300, not_fast: 600, ..BALANCED };
+const FAST: Weights =
+    Weights { not_local: 100_000, away: 1_000, distance: 20, latency: 300, not_fast: 600, ..BALANCED };
 
 /// The strongest; among equals, money before what is lost on the way.
 const BEST: Weights = Weights {
     spend: 3_000,
     insufficient: 0,
+    unfit: 450,
+    away: 300,
+    home_at_a_price: 19,
+    scarce: 0,
     distance: 0,
     weakness: 20_000,
     quality: 1,
@@ -116,13 +141,24 @@ const BEST: Weights = Weights {
 };
 
 /// The least money, then the least scarce.
-const FRUGAL: Weights = Weights { price: 2_500, insufficient: 1_500, ..BALANCED };
+const FRUGAL: Weights = Weights {
+    price: 2_500,
+    insufficient: 1_500,
+    unfit: 1_000,
+    away: 2_000,
+    home_at_a_price: 2_000,
+    ..BALANCED
+};
 
 /// Embeddings: vectors of two models do not compare, so the order is fixed.
 const EMBED: Weights = Weights {
     order: 100,
     spend: 0,
     insufficient: 0,
+    unfit: 0,
+    away: 0,
+    home_at_a_price: 0,
+    scarce: 0,
     distance: 0,
     price: 0,
     unconfirmed: 0,
@@ -131,132 +167,128 @@ const EMBED: Weights = Weights {
     not_issuer: 0,
     elsewhere: 0,
     trouble: 0,
+    unreliable: 0,
     latency: 0,
+    lapsing: 0,
     ..BALANCED
 };
 
-/// The points for not being quick when the prompt is below `FAST_ROUTE_THRESHOLD`.
+/// The points for not being quick when the prompt is below `FAST_ROUTE_THRESHOLD`, or the caller wants it.
 const FAST_ROUTE_POINTS: i32 = 500;
 
-/// From this difficulty on, the fast profile is served by the user's own machine.
-const EASY_ENOUGH_FOR_LOCAL: u8 = 3;
-
-/// The longest prompt that it is given for being quick: more takes it long to read.
-const SHORT_ENOUGH_FOR_LOCAL: u64 = 8_000;
-
-/// A window that nobody stated is trusted with prompts below this.
-const UNSTATED_WINDOW: u64 = 8_192;
-
-/// Waits in milliseconds that part the buckets of latency.
-const LATENCY_STEPS: [f64; 3] = [2_000.0, 5_000.0, 15_000.0];
-
-/// USD per million tokens, in and out together, that part the buckets of price.
-const PRICE_STEPS: [f64; 5] = [0.5, 1.0, 2.5, 6.0, 15.0];
-
-/// Weights of recent trouble that part its buckets.
-const TROUBLE_STEPS: [f64; 2] = [0.5, 2.0];
+/// A model that is weaker than the request needs by this much is no home to a conversation.
+const FAR_TOO_WEAK: i32 = 2;
 
 /// The worst rank of quality that still counts.
 const QUALITY_MAX: u32 = 900;
 
-/// How many steps a value has passed.
-fn bucket(value: f64, steps: &[f64]) -> i32 {
-    steps.iter().map(|step| i32::from(value >= *step)).sum()
-}
-
-/// Scores candidates for one request.
-pub(super) struct Scorer<'a> {
-    now: Millis,
-    ask: &'a Ask,
-    tried: &'a Tried,
-    weights: Weights,
-    /// Whether the user's own machine counts as quick for this request.
-    local_is_fast: bool,
-}
-
-impl<'a> Scorer<'a> {
-    pub(super) fn new(now: Millis, ask: &'a Ask, tried: &'a Tried, rules: &RouteRules) -> Self {
-        let mut weights = match (ask.work, ask.profile) {
-            (Work::Embed, _) => EMBED,
+impl Weights {
+    fn of(brief: &Brief) -> Self {
+        let mut weights = match (brief.work, brief.profile) {
+            (Work::Embed, _) => return EMBED,
             (Work::Chat, Profile::Balanced) => BALANCED,
             (Work::Chat, Profile::Fast) => FAST,
             (Work::Chat, Profile::Best) => BEST,
             (Work::Chat, Profile::Frugal) => FRUGAL,
         };
-        if ask.work == Work::Chat && (1..rules.fast_route_threshold).contains(&ask.prompt_tokens) {
+        if brief.quick {
             weights.not_fast = weights.not_fast.max(FAST_ROUTE_POINTS);
         }
-        let local_is_fast = is_light(ask);
-        if !local_is_fast {
+        if !brief.light {
             weights.not_local = 0;
         }
-        Self { now, ask, tried, weights, local_is_fast }
+        weights
     }
+}
 
-    /// The points of a chat model at a member.
-    pub(super) fn chat(
-        &self,
-        (index, member): (usize, &Member),
-        model: &PoolModel,
-        (provider, slot): (&ProviderSlot, &ModelSlot),
-    ) -> Terms {
-        let (ask, weights) = (self.ask, &self.weights);
-        let distance = i32::from(ask.difficulty) - i32::from(model.rating);
-        let latency = Average::fresh(slot.first_byte, self.now);
-        let fast = member.provider.fast || (member.provider.local && self.local_is_fast);
-        Terms {
-            other_model: weights.other_model * self.other_model(&model.id),
-            not_local: weights.not_local * i32::from(!member.provider.local),
-            spend: weights.spend * spend_step(model.spend),
-            insufficient: weights.insufficient * i32::from(distance < 0),
-            distance: weights.distance * distance.abs(),
-            weakness: weights.weakness * i32::from(model.rating),
-            quality: weights.quality * i32::try_from(model.quality.min(QUALITY_MAX)).unwrap_or(i32::MAX),
-            price: weights.price * price_step(model),
-            unconfirmed: weights.unconfirmed * self.unconfirmed(model),
-            loss: weights.loss * loss_step(losses(ask, member)),
-            translated: weights.translated * i32::from(ask.dialect != Some(member.provider.dialect)),
-            elsewhere: weights.elsewhere * i32::from(self.tried.shook(index)),
-            trouble: weights.trouble * bucket(provider.trouble.level(self.now), &TROUBLE_STEPS),
-            latency: weights.latency * latency.map_or(0, |millis| bucket(millis, &LATENCY_STEPS)),
-            not_fast: weights.not_fast * i32::from(!fast),
-            ..Terms::default()
-        }
-        .summed()
+/// The points of a candidate with these merits for a request like this.
+#[must_use]
+pub fn terms(brief: &Brief, merits: &Merits) -> Terms {
+    let weights = Weights::of(brief);
+    let other_model = weights.other_model * i32::from(merits.other);
+    if brief.work == Work::Embed {
+        let place = i32::try_from(merits.member).unwrap_or(i32::MAX);
+        return Terms { other_model, order: weights.order.saturating_mul(place), ..Terms::default() }
+            .summed();
     }
-
-    /// The same points for keys that did not issue what the conversation holds, where some key did.
-    pub(super) fn not_issuer(&self, terms: Terms) -> Terms {
-        Terms { not_issuer: self.weights.not_issuer, ..terms }.summed()
+    let distance = i32::from(brief.difficulty) - i32::from(merits.rating);
+    let fast = merits.fast || (merits.local && brief.light);
+    Terms {
+        other_model,
+        not_local: weights.not_local * i32::from(!merits.local),
+        spend: weights.spend * i32::from(merits.spend),
+        insufficient: weights.insufficient * i32::from(distance < 0),
+        unfit: weights.unfit * i32::from(!fits(brief, merits)),
+        away: away(brief, merits, &weights, distance),
+        scarce: weights.scarce * i32::from(distance > 0) * i32::from(merits.scarce),
+        distance: weights.distance * distance.abs(),
+        weakness: weights.weakness * i32::from(merits.rating),
+        quality: weights.quality * i32::try_from(merits.quality.min(QUALITY_MAX)).unwrap_or(i32::MAX),
+        price: weights.price * i32::from(merits.price),
+        unconfirmed: weights.unconfirmed * i32::from(merits.unconfirmed),
+        loss: weights.loss * i32::from(merits.losses),
+        translated: weights.translated * i32::from(merits.translated),
+        not_issuer: weights.not_issuer * i32::from(brief.issued && merits.issued.is_none()),
+        elsewhere: weights.elsewhere * i32::from(merits.shook),
+        trouble: weights.trouble * i32::from(merits.trouble),
+        unreliable: weights.unreliable * i32::from(merits.unreliable),
+        latency: weights.latency * i32::from(merits.latency),
+        lapsing: weights.lapsing * i32::from(merits.kept),
+        not_fast: weights.not_fast * i32::from(!fast),
+        ..Terms::default()
     }
+    .summed()
+}
 
-    /// The points of a member's embedding model.
-    pub(super) fn embed(&self, index: usize, model: &str) -> Terms {
-        let place = i32::try_from(index).unwrap_or(i32::MAX);
-        Terms {
-            other_model: self.weights.other_model * self.other_model(model),
-            order: self.weights.order.saturating_mul(place),
-            ..Terms::default()
-        }
-        .summed()
+/// The points for not being where the conversation is at home: its provider has the start of it in its cache.
+fn away(brief: &Brief, merits: &Merits, weights: &Weights, distance: i32) -> i32 {
+    if !brief.housed {
+        return 0;
     }
+    let home = merits.home && distance > -FAR_TOO_WEAK;
+    let worth = if merits.spend < AT_A_PRICE { weights.away } else { weights.home_at_a_price };
+    weights.away - if home { worth } else { 0 }
+}
 
-    fn other_model(&self, id: &str) -> i32 {
-        match &self.ask.target {
-            Target::Prefer(preferred) => i32::from(preferred != id),
-            Target::Profile(_) | Target::Pin { .. } => 0,
-        }
+/// Whether a model fits the kind of work that the caller named; what is not known of its tools may well fit.
+fn fits(brief: &Brief, merits: &Merits) -> bool {
+    match brief.hint {
+        Some(Hint::Coding) => merits.tools,
+        Some(Hint::Planning | Hint::Review) => merits.reasons,
+        Some(Hint::Vision) => merits.sees,
+        Some(Hint::Debug) | None => true,
     }
+}
 
-    fn unconfirmed(&self, model: &PoolModel) -> i32 {
-        let ask = self.ask;
-        let lacks = [
-            ask.tools && model.tools.is_none(),
-            ask.vision && model.vision.is_none(),
-            ask.effort > Effort::Unsaid && model.reasoning != Some(true),
-            ask.prompt_tokens >= UNSTATED_WINDOW && model.context.is_none(),
-        ];
-        lacks.into_iter().map(i32::from).sum()
+/// A place in the order; the lowest goes first. Fields in the order in which they decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// Behind a breaker or not; then, but for embeddings, how likely it is that the call is in vain.
+    tier: (bool, Tier),
+    /// The sum of the terms.
+    total: i32,
+    /// How long ago it issued something that the conversation holds.
+    issued: u32,
+    /// When its provider's turn was last; then what the model is worth, then the user's order.
+    turn: (u64, u32, u32, u32),
+    /// For embeddings, which stay with one provider, the tier decides here.
+    late: Tier,
+    /// Quota that is used up first, and quota that is kept.
+    quota: (u8, u8),
+}
+
+/// The place of a candidate. Keys of the same place take turns ([`super::turns`]).
+#[must_use]
+pub fn rank(brief: &Brief, merits: &Merits, terms: &Terms) -> Rank {
+    let chat = brief.work == Work::Chat;
+    let turn = if chat { (merits.turn, merits.quality) } else { (0, 0) };
+    Rank {
+        tier: (merits.tier.is_shut(), if chat { merits.tier } else { Tier::Open }),
+        total: terms.total,
+        issued: merits.issued.unwrap_or(u32::MAX),
+        turn: (turn.0, turn.1, merits.member, merits.model),
+        late: merits.tier,
+        quota: (merits.kept, merits.scarce),
     }
 }
 
@@ -268,6 +300,9 @@ impl Terms {
             self.not_local,
             self.spend,
             self.insufficient,
+            self.unfit,
+            self.away,
+            self.scarce,
             self.distance,
             self.weakness,
             self.quality,
@@ -278,7 +313,9 @@ impl Terms {
             self.not_issuer,
             self.elsewhere,
             self.trouble,
+            self.unreliable,
             self.latency,
+            self.lapsing,
             self.not_fast,
         ];
         self.total = parts.into_iter().fold(0, i32::saturating_add);
@@ -286,47 +323,37 @@ impl Terms {
     }
 }
 
-fn spend_step(spend: SpendClass) -> i32 {
-    match spend {
-        SpendClass::Free => 0,
-        SpendClass::Included => 1,
-        SpendClass::Paid => 2,
-    }
-}
-
-/// Whether a request is short or casual: no tools, no long prompt, little to think about.
-fn is_light(ask: &Ask) -> bool {
-    ask.difficulty >= EASY_ENOUGH_FOR_LOCAL
-        && ask.prompt_tokens <= SHORT_ENOUGH_FOR_LOCAL
-        && ask.effort <= Effort::Low
-        && !ask.tools
-}
-
-/// The number of losses from which more make no difference.
-const MANY_LOSSES: u8 = 3;
-
-fn loss_step(losses: u32) -> i32 {
-    i32::from(u8::try_from(losses).unwrap_or(u8::MAX).min(MANY_LOSSES))
-}
-
-/// The bucket of a paid model's price; not knowing it is the dearest.
-fn price_step(model: &PoolModel) -> i32 {
-    if model.spend != SpendClass::Paid {
-        return 0;
-    }
-    let dearest = i32::try_from(PRICE_STEPS.len()).unwrap_or(i32::MAX);
-    model.price.map_or(dearest, |price| bucket(price.input + price.output, &PRICE_STEPS))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::merits::MANY_LOSSES;
     use super::*;
 
     #[test]
     fn what_is_lost_on_the_way_is_never_worth_money_or_another_model() {
         for weights in [BALANCED, FAST, BEST, FRUGAL] {
-            let lost = weights.loss * i32::from(MANY_LOSSES) + weights.translated + weights.not_issuer;
+            let lost = weights.loss * i32::from(MANY_LOSSES)
+                + weights.translated
+                + weights.not_issuer
+                + weights.away;
             assert!(lost < weights.spend && weights.spend * 2 < weights.other_model, "{weights:?}");
         }
+    }
+    #[test]
+    fn a_home_is_worth_more_than_noise_and_less_than_money_or_what_was_issued() {
+        for weights in [BALANCED, FAST, BEST, FRUGAL] {
+            assert!(weights.away > weights.lapsing * 2 + 90, "{weights:?}");
+            assert!(
+                weights.away < weights.not_issuer && weights.home_at_a_price < weights.price,
+                "{weights:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn fitting_the_work_never_promotes_a_model_that_is_too_weak() {
+        for weights in [BALANCED, FAST, FRUGAL] {
+            assert!(weights.unfit < weights.insufficient, "{weights:?}");
+        }
+        assert!(BEST.unfit < BEST.weakness);
     }
 }

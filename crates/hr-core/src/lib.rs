@@ -6,9 +6,10 @@
 //! same arguments agree. `clippy.toml` beside the manifest holds it to that.
 //!
 //! Rooms: [`settings`] (what may be set, and what it means), [`catalog`] (who the providers are),
-//! [`credentials`] (keys, and the file they live in), [`pool`] (the three put together), [`quota`] (what is left of
-//! each limit), [`route`] (who is tried next, and why).
+//! [`credentials`] (keys, and the file they live in), [`pool`] (the three put together), [`capability`] (what models
+//! can do, and who says so), [`quota`] (what is left of each limit), [`route`] (who is tried next, and why).
 
+pub mod capability;
 pub mod catalog;
 pub mod credentials;
 pub mod failure;

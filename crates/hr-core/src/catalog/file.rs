@@ -14,7 +14,7 @@ use toml::Spanned;
 use self::limit::{LimitEntry, MeteringEntry, RefusedLimitEntry};
 use super::check;
 use super::{
-    AuthScheme, Dialect, Embedding, ErrorRow, Family, LocalServer, Login, Model, Price, Provider,
+    AuthScheme, Dialect, Discovery, Embedding, ErrorRow, Family, LocalServer, Login, Model, Price, Provider,
     QUIRK_FUNCTIONS, Quirks, RefusedKey, Retired, SpendClass,
 };
 use crate::failure::{FailureKind, Scope};
@@ -74,6 +74,7 @@ struct ProviderFile {
     #[serde(default)]
     family: Vec<FamilyEntry>,
     embedding: Option<EmbeddingEntry>,
+    discovery: Option<Spanned<Discovery>>,
     #[serde(default)]
     limit: Vec<LimitEntry>,
     #[serde(default)]
@@ -292,6 +293,7 @@ impl Page<'_> {
             models: self.models(entry.model)?,
             families: entry.family.into_iter().map(|family| self.family(family)).collect::<Result<_, _>>()?,
             embedding: entry.embedding.map(|embedding| self.embedding(embedding)).transpose()?,
+            discovery: entry.discovery.map(|entry| self.discovery(entry)).transpose()?.unwrap_or_default(),
             limits: entry.limit.into_iter().map(|limit| self.limit(limit)).collect::<Result<_, _>>()?,
             metering: self.metering(entry.ratelimit)?,
             quirks: self.quirks(entry.quirks)?,
@@ -422,6 +424,18 @@ impl Page<'_> {
             max_output: entry.max_output,
             quirks: self.functions(entry.quirks)?,
         })
+    }
+
+    fn discovery(&self, entry: Spanned<Discovery>) -> Result<Discovery, Problem> {
+        let span = entry.span();
+        let bad = |reason| self.problem(span.clone(), reason);
+        for list in &entry.get_ref().lists {
+            check::path(&list.at).map_err(bad)?;
+            if let Some(name) = &list.key_header {
+                check::header_name(name).map_err(bad)?;
+            }
+        }
+        Ok(entry.into_inner())
     }
 
     fn embedding(&self, entry: EmbeddingEntry) -> Result<Embedding, Problem> {

@@ -7,6 +7,7 @@
 
 mod builtin;
 mod check;
+mod discovery;
 mod file;
 mod limit;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::{FailureKind, Scope};
 
 pub use builtin::builtin;
+pub use discovery::{Discovery, ListPlace};
 pub use file::{MAX_FILE_BYTES, parse};
 pub use limit::{Limit, LimitSpan, LimitUnit, Metering, OwnerScope, RefusedLimit, fits, reach};
 
@@ -352,6 +354,8 @@ pub struct Provider {
     pub families: Vec<Family>,
     /// The embedding model.
     pub embedding: Option<Embedding>,
+    /// How its models are found out about.
+    pub discovery: Discovery,
     /// Published or measured limits.
     pub limits: Vec<Limit>,
     /// What its words on limits mean.

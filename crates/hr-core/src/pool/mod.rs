@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capability::{Evidence, Wishes};
 use crate::catalog::{Price, Provider, SpendClass};
 use crate::credentials::Account;
 use crate::route::{Allowance, Profile};
@@ -64,8 +65,12 @@ pub struct PoolModel {
     pub tools: Option<bool>,
     /// Whether it sees images.
     pub vision: Option<bool>,
+    /// Whether it keeps to a JSON schema.
+    pub structured: Option<bool>,
     /// Whether it reasons.
     pub reasoning: Option<bool>,
+    /// What these facts are known from.
+    pub evidence: Evidence,
     /// What it costs here.
     pub price: Option<Price>,
     /// Its spend class here.
@@ -81,6 +86,12 @@ impl PoolModel {
     #[must_use]
     pub fn unlisted(id: &str, provider: &Provider) -> Self {
         resolve::unlisted(provider, id)
+    }
+
+    /// A model of a member as its provider's list names it, under the user's settings for all of its models.
+    #[must_use]
+    pub fn found(member: &Member, id: &str) -> Self {
+        resolve::found(member, id)
     }
 }
 
@@ -111,6 +122,8 @@ pub struct Member {
     pub token_url: Option<String>,
     /// Why it is not called although it has a key: retired, dialect not there yet.
     pub off: Option<String>,
+    /// What the user has set for models that are found later.
+    pub wishes: Wishes,
 }
 
 /// How keys of a provider take turns.

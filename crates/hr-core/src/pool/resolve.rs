@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::capability::{Evidence, Wishes, Witness};
 use crate::catalog::{AuthScheme, Catalog, Dialect, Model, Provider, SpendClass};
 use crate::credentials::{AuthSource, Collected, collect_keys};
 use crate::problem::{Problem, did_you_mean};
@@ -135,6 +136,12 @@ impl Gathering<'_> {
                 own.unwrap_or(&login.token_url).to_owned()
             }),
             off,
+            wishes: Wishes {
+                discover: set.discover,
+                tools: set.supports_tools,
+                reasoning: set.reasoning,
+                all_paid: is_sold(provider, set),
+            },
             provider: Arc::clone(provider),
         })
     }
@@ -322,6 +329,8 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
         .or_else(|| provider.models.iter().find(|model| model.id.eq_ignore_ascii_case(id)));
     let family = if known.is_none() { provider.family(id) } else { None };
     let rating = known.and_then(|model| model.rating).unwrap_or_else(|| rating::rating(id));
+    let set_tools = set.model_supports_tools.get(id).copied().or(set.supports_tools);
+    let set_reasoning = set.model_reasoning.get(id).copied().or(set.reasoning);
     PoolModel {
         id: id.to_owned(),
         rating,
@@ -330,19 +339,15 @@ fn pool_model(provider: &Provider, set: &ProviderSettings, id: &str) -> PoolMode
         max_output: known
             .and_then(|model| model.max_output)
             .or_else(|| family.and_then(|family| family.max_output)),
-        tools: set
-            .model_supports_tools
-            .get(id)
-            .copied()
-            .or(set.supports_tools)
-            .or_else(|| known.and_then(|model| model.tools)),
+        tools: set_tools.or_else(|| known.and_then(|model| model.tools)),
         vision: known.and_then(|model| model.vision),
-        reasoning: set
-            .model_reasoning
-            .get(id)
-            .copied()
-            .or(set.reasoning)
-            .or_else(|| known.and_then(|model| model.reasoning)),
+        structured: None,
+        reasoning: set_reasoning.or_else(|| known.and_then(|model| model.reasoning)),
+        evidence: Evidence {
+            tools: set_tools.map(|_| Witness::OVERRIDE),
+            reasoning: set_reasoning.map(|_| Witness::OVERRIDE),
+            ..Evidence::default()
+        },
         price: known.and_then(|model| model.price),
         spend: if is_sold(provider, set) {
             SpendClass::Paid
@@ -367,6 +372,17 @@ fn is_sold(provider: &Provider, set: &ProviderSettings) -> bool {
 /// A model that only a request names.
 pub(super) fn unlisted(provider: &Provider, id: &str) -> PoolModel {
     PoolModel { by_request: true, ..pool_model(provider, &ProviderSettings::default(), id) }
+}
+
+/// A model that the provider's list names.
+pub(super) fn found(member: &Member, id: &str) -> PoolModel {
+    let wishes = member.wishes;
+    let set = ProviderSettings {
+        supports_tools: wishes.tools,
+        reasoning: wishes.reasoning,
+        ..ProviderSettings::default()
+    };
+    pool_model(&member.provider, &set, id)
 }
 
 /// What a call costs when the model's own entry does not say. Where a provider's free models are listed, the

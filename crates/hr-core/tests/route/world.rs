@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hr_core::capability::{Evidence, Wishes};
 use hr_core::catalog::{SpendClass, parse};
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::{Key, KeySource, Member, Pool, PoolModel, RouteRules};
@@ -51,7 +52,9 @@ pub fn model(id: &str, rating: u8) -> PoolModel {
         max_output: None,
         tools: Some(true),
         vision: Some(true),
+        structured: None,
         reasoning: Some(false),
+        evidence: Evidence::default(),
         price: None,
         spend: SpendClass::Free,
         quirks: Vec::new(),
@@ -91,6 +94,7 @@ pub fn member(id: &str, models: Vec<PoolModel>, keys: usize) -> Member {
         headers: Vec::new(),
         token_url: None,
         off: None,
+        wishes: Wishes::default(),
     }
 }
 

@@ -18,7 +18,8 @@ use super::endpoint::Endpoint;
 use super::journey::{Admission, Journey, is_alone};
 use super::question::{Circumstances, Letter, Question};
 use super::receipt::Receipt;
-use super::{Gate, Live, held, intake, routes, verdict};
+use super::wishes::Wishes;
+use super::{Gate, Live, held, intake, routes, session, verdict};
 use crate::watch::events::Early;
 
 /// Who comes with what, before the body is read.
@@ -47,6 +48,7 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     let Visit { gate, live, endpoint, .. } = &visit;
     let (started, patience) = (gate.clock.now(), live.settings.timeouts.request_deadline);
     let bytes = intake::read(&visit.headers, body, live.settings.max_request_bytes, patience).await?;
+    let wishes = Wishes::read(&visit.headers)?;
     let circumstances = Circumstances { nonce: gate.chance.draw(), now: started.0 / 1000 };
     let mut question = Question::read(bytes, *endpoint, circumstances)?;
     if *endpoint == Endpoint::Responses {
@@ -57,7 +59,7 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     }
     let deadline = started.after(patience);
     if !question.stream() {
-        return serve(visit, question, deadline).await;
+        return serve(visit, question, wishes, deadline).await;
     }
     let hold = live.settings.timeouts.hold;
     let voice = held::Voice {
@@ -66,13 +68,21 @@ pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
         id: visit.id.clone(),
         early: Arc::clone(&visit.early),
     };
-    held::within(Arc::clone(gate), hold, voice, serve(visit, question, deadline)).await
+    held::within(Arc::clone(gate), hold, voice, serve(visit, question, wishes, deadline)).await
 }
 
 /// Finds somebody who answers the question before the deadline.
-async fn serve(visit: Visit, question: Question, deadline: Millis) -> Result<Answer, Refusal> {
+async fn serve(
+    visit: Visit,
+    question: Question,
+    wishes: Wishes,
+    deadline: Millis,
+) -> Result<Answer, Refusal> {
     let Visit { gate, live, endpoint, headers, .. } = &visit;
     let mut ask = question.ask(headers, live)?;
+    wishes.apply(&mut ask, &live.roster.pool)?;
+    let session = session::of(visit.caller, headers, *endpoint, question.envelope());
+    ask.session = session.filter(|session| !session.begins).map(|session| session.key);
     let roster = gate
         .router()
         .roster_for(&live.roster, &ask.target)

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Answer, Refusal};
 use super::routes::{self, HOP_HEADER};
+use super::wishes::Wishes;
 use super::{Gate, Live, intake, memory, models, tokens};
 use crate::upstream::body::UpstreamBody;
 use crate::upstream::client::Errand;
@@ -45,8 +46,9 @@ pub async fn count(
 ) -> Result<Answer, Refusal> {
     let patience = live.settings.timeouts.request_deadline;
     let bytes = intake::read(headers, body, live.settings.max_request_bytes, patience).await?;
+    let wishes = Wishes::read(headers)?;
     let (envelope, facts) = count::read(bytes)?;
-    let counted = match pass_on(gate, live, headers, &envelope, &facts).await {
+    let counted = match pass_on(gate, live, (headers, wishes), &envelope, &facts).await {
         Some(exact) => exact,
         None => {
             let countable = count::countable(&envelope);
@@ -62,7 +64,7 @@ pub async fn count(
 async fn pass_on(
     gate: &Gate,
     live: &Live,
-    headers: &HeaderMap,
+    (headers, wishes): (&HeaderMap, Wishes),
     envelope: &Envelope,
     facts: &ChatFacts,
 ) -> Option<u64> {
@@ -70,7 +72,7 @@ async fn pass_on(
     let (target, profile) = route::target(models::meant(&facts.model, pool), None, pool).ok()?;
     // What others issued is not shown to this one, to be counted either.
     let issued = gate.memory.issuers(gate.clock.now(), &facts.opaque);
-    let ask = Ask {
+    let mut ask = Ask {
         target,
         profile,
         work: Work::Chat,
@@ -81,6 +83,7 @@ async fn pass_on(
         issuers: issued.iter().filter_map(|(_, issuer)| issuer.as_deref().cloned()).collect(),
         ..Ask::default()
     };
+    wishes.apply(&mut ask, pool).ok()?;
     let plan = gate.router().plan(gate.clock.now(), &live.roster, &ask, &Tried::default(), 0);
     let &Choice { candidate, permit, .. } = plan.choices.first()?;
     let member = live.roster.member(candidate);

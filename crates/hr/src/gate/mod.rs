@@ -2,7 +2,8 @@
 //!
 //! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
 //! [`lifecycle`] runs it as a process, [`paths`] is every URL and [`routes`] what stands before them, [`caller`] who
-//! may come in, [`intake`] the body, [`question`] what it asks ([`crossed`] in two dialects at once), [`journey`] what it has tried, [`attempt`] one call to
+//! may come in, [`intake`] the body, [`wishes`] what its headers ask, [`session`] whose conversation it is, [`question`]
+//! what it asks ([`crossed`] in two dialects at once), [`journey`] what it has tried, [`attempt`] one call to
 //! one candidate, [`lane`] how its answer is read, [`receipt`] its settling, [`reply`] what is past the commit point,
 //! [`held`] what waits for it, [`verdict`] the words when nobody served, [`answer`] every answer of our own;
 //! [`memory`] and [`replies`] are what outlives a request, [`status`], [`models`] and [`count`] the small endpoints.
@@ -32,10 +33,12 @@ pub mod replies;
 pub mod reply;
 pub mod routes;
 pub mod server;
+pub mod session;
 pub mod shelf;
 pub mod status;
 pub mod tokens;
 pub mod verdict;
+pub mod wishes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

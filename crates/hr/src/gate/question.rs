@@ -22,8 +22,6 @@ use super::verdict::unknown_model;
 
 /// The preference of the caller.
 const PROFILE: &str = "x-hermes-profile";
-/// `1`: rather a refusal than an answer to anything less than was asked.
-const STRICT: &str = "x-hermes-strict";
 
 /// A request as it came, and what was found in it.
 pub struct Question {
@@ -130,7 +128,6 @@ impl Question {
                     effort: facts.effort,
                     stream: facts.stream,
                     dialect: self.endpoint.client().native(),
-                    strict: headers.get(STRICT).is_some_and(|value| value == "1"),
                     params: facts.params.clone(),
                     ..Ask::default()
                 })

@@ -21,6 +21,7 @@ pub enum Source {
     /// A tiny question that was asked to find out.
     Probed,
     /// The state that another version of the product left behind.
+    #[serde(alias = "import")]
     Imported,
     /// The catalogue.
     Catalog,
@@ -68,17 +69,34 @@ pub struct Fact<T> {
 }
 
 impl<T> Fact<T> {
-    /// Whether it is still believed.
+    /// Whether it is still believed. One from the future was noted by a clock that was wrong, and would never end.
     #[must_use]
     pub fn is_fresh(&self, now: Millis, believed: Duration) -> bool {
-        now < self.at.after(believed)
+        now < self.at.after(believed) && self.at <= now.after(believed)
     }
 }
 
 /// What several sources say of one thing: the last word of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Words<T>")]
 pub struct Known<T>(Vec<Fact<T>>);
+
+/// As it is kept: several words, or a single one by itself.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Words<T> {
+    One(Fact<T>),
+    Several(Vec<Fact<T>>),
+}
+
+impl<T> From<Words<T>> for Known<T> {
+    fn from(words: Words<T>) -> Self {
+        Self(match words {
+            Words::One(fact) => vec![fact],
+            Words::Several(facts) => facts,
+        })
+    }
+}
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
@@ -186,6 +204,13 @@ mod tests {
         assert!(!known.best(Millis(30), DAY).unwrap().value);
         known.note(fact(true, Source::Served, 21));
         assert!(known.best(Millis(30), DAY).unwrap().value);
+    }
+
+    #[test]
+    fn what_a_wrong_clock_noted_is_not_believed_for_ever() {
+        let mut known = Known::default();
+        known.note(fact(true, Source::Imported, u64::MAX));
+        assert_eq!(known.best(Millis(30), DAY), None);
     }
 
     #[test]

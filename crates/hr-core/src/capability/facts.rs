@@ -267,7 +267,7 @@ mod tests {
         assert!(facts.of("p", &there, "m").is_none());
         facts.asks(Millis(7), "p", &there, "m");
         assert!(facts.of("p", &there, "m").unwrap().tools.is_empty());
-        assert!(facts.restore("p/imported", r#"{"tools":[{"value":true,"source":"imported","at":3}]}"#));
+        assert!(facts.restore("p/imported", r#"{"tools":{"value":true,"source":"import","at":3}}"#));
         assert!(facts.of("p", &there, "imported").is_some());
     }
 

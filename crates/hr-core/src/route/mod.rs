@@ -46,6 +46,7 @@ pub use tried::Tried;
 pub use turns::Turns;
 pub use verdict::Verdict;
 
+use crate::capability::Facts;
 use crate::pool::{Pool, PoolModel};
 use crate::quota::{Headroom, OwnerQuota};
 use crate::time::Millis;
@@ -60,6 +61,7 @@ pub struct Router {
     slots: Slots,
     /// Attempts begun so far: numbers tickets and orders turns.
     begun: u64,
+    facts: Facts,
 }
 
 impl Router {
@@ -184,15 +186,28 @@ impl Router {
         views.flatten().collect()
     }
 
+    /// What models can do, as far as anybody has told. It has its effect when it is put over a pool that is installed.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The same, to be learned from.
+    pub fn facts_mut(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+
     /// What has changed since this was last asked, to be kept over a restart.
     pub fn changes(&mut self) -> Vec<Change> {
-        Vec::new()
+        self.facts.changes()
     }
 
     /// Takes back what was kept; returns how much of it could not be read. What belongs to keys and models that are
     /// not in the pool is remembered until they come.
-    pub fn restore(&mut self, _now: Millis, _kept: Vec<Change>) -> usize {
-        0
+    pub fn restore(&mut self, _now: Millis, kept: Vec<Change>) -> usize {
+        let abilities = kept.iter().filter(|change| change.table == Table::Capabilities);
+        let lost = abilities.filter_map(|change| Some((&change.id, change.kept.as_deref()?)));
+        lost.filter(|(id, kept)| !self.facts.restore(id, kept)).count()
     }
 
     /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open

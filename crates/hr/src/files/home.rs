@@ -39,6 +39,8 @@ pub struct Home {
     pub auth: PathBuf,
     /// The user's own providers.
     pub providers: PathBuf,
+    /// The store, unless `ROUTER_STATE_FILE` names another file (see [`crate::store::place`]).
+    pub state: PathBuf,
     /// Who runs from here.
     pub pid: PathBuf,
     /// The installation's own secret.
@@ -83,6 +85,7 @@ impl Home {
             env: config.join(".env"),
             auth: config.join("auth.json"),
             providers: config.join("providers.d"),
+            state: state.join("state.db"),
             pid: state.join("router.pid"),
             install_key: state.join("install.key"),
             cwd: cwd.to_path_buf(),

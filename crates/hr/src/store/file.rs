@@ -1,0 +1,214 @@
+//! The file: made once and whole, looked at before it is trusted, and never touched when it cannot be.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hr_core::route::Change;
+use hr_core::time::Millis;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::StoreError;
+use super::lock::Lock;
+use super::{import, rows, schema};
+use crate::files::store::{beside, folder_of, make_folder};
+
+/// How long SQLite waits for a moment in which the file is not in use.
+const BUSY: Duration = Duration::from_millis(250);
+
+/// Up to this size the whole file is checked at the start; above it only what is read then, lest the start be felt.
+pub(super) const CHECK_WHOLE_UP_TO: u64 = 4 * 1024 * 1024;
+
+/// SQLite's own header: its length, and where the format and the application are named in it.
+const HEADER: usize = 100;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const USER_VERSION_AT: usize = 60;
+const APPLICATION_ID_AT: usize = 68;
+
+/// A store that nobody else uses, ready to be written.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) connection: Connection,
+    pub(super) lock: Lock,
+    /// What was kept in it.
+    pub(super) kept: Vec<Change>,
+    /// Under which name the original's file is kept that was taken over.
+    pub(super) imported: Option<PathBuf>,
+}
+
+/// What lies at the place of the store.
+enum Found {
+    Nothing,
+    Ours,
+    Original,
+}
+
+/// Opens the store, or makes it. `older` is where the original's file may lie besides.
+pub(super) fn ready(path: &Path, older: Option<&Path>, now: Millis) -> Result<Ready, StoreError> {
+    let lock = Lock::take(path)?;
+    let mut imported = None;
+    match look(path)? {
+        Found::Ours => {}
+        Found::Original => imported = Some(take_over_in_place(path, now)?),
+        Found::Nothing => {
+            let older = older.filter(|older| older.exists());
+            // Somebody else's file of that name is none of our business.
+            let found = older.and_then(|older| Some((older, import::read(older).ok()?)));
+            make(path, found.as_ref().map_or(&[], |(_, changes)| changes), now)?;
+            imported = found.map(|(older, _)| import::set_aside(older)).transpose()?;
+        }
+    }
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let kept = trusted(path, &connection)?;
+    settle_down(&connection).map_err(|error| StoreError::of(path, &error))?;
+    Ok(Ready { connection, lock, kept, imported })
+}
+
+/// What is kept in a store that cannot be written.
+pub(super) fn kept(path: &Path) -> Result<Vec<Change>, StoreError> {
+    match look(path)? {
+        Found::Ours => trusted(path, &open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?),
+        Found::Nothing | Found::Original => Ok(Vec::new()),
+    }
+}
+
+/// A connection that only reads a store; `None` when there is none yet.
+pub(super) fn reader(path: &Path) -> Result<Option<Connection>, StoreError> {
+    match look(path)? {
+        Found::Ours => open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map(Some),
+        Found::Nothing | Found::Original => Ok(None),
+    }
+}
+
+/// Looks at the header without SQLite, which would make, recover or refuse files in its own way.
+fn look(path: &Path) -> Result<Found, StoreError> {
+    let told = match fs::metadata(path) {
+        Ok(told) => told,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(StoreError::unreadable(path, &error)),
+    };
+    if !told.is_file() {
+        return Err(StoreError::not_ours(path, "it is not a regular file"));
+    }
+    let mut header = Vec::with_capacity(HEADER);
+    File::open(path)
+        .and_then(|file| file.take(HEADER as u64).read_to_end(&mut header))
+        .map_err(|error| StoreError::unreadable(path, &error))?;
+    if header.is_empty() {
+        return Err(StoreError::damaged(path, "it is empty"));
+    }
+    if header.trim_ascii_start().starts_with(b"{") {
+        return Ok(Found::Original);
+    }
+    if !header.starts_with(MAGIC) {
+        return Err(StoreError::damaged(path, "it is no SQLite database"));
+    }
+    let (Some(application), Some(version)) =
+        (number(&header, APPLICATION_ID_AT), number(&header, USER_VERSION_AT))
+    else {
+        return Err(StoreError::damaged(path, "it ends in its header"));
+    };
+    if application != schema::APPLICATION_ID {
+        return Err(StoreError::not_ours(path, "it is the database of another program"));
+    }
+    if version > schema::VERSION {
+        return Err(StoreError::Newer { path: path.to_path_buf(), found: version, known: schema::VERSION });
+    }
+    if version < schema::VERSION {
+        return Err(StoreError::damaged(path, format!("its format {version} does not exist")));
+    }
+    Ok(Found::Ours)
+}
+
+fn number(header: &[u8], at: usize) -> Option<i32> {
+    let bytes = header.get(at..at + 4)?;
+    Some(i32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+fn open(path: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
+    let fail = |error: &rusqlite::Error| StoreError::of(path, error);
+    // No URIs: a path may have a question mark in it.
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| fail(&error))?;
+    connection.busy_timeout(BUSY).map_err(|error| fail(&error))?;
+    // Until it is trusted, nothing is moved from the log into the file, also not when it is closed.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|error| fail(&error))?;
+    // Rows of a damaged file must not make SQLite read beyond them.
+    connection.pragma_update(None, "cell_size_check", true).map_err(|error| fail(&error))?;
+    Ok(connection)
+}
+
+/// Everything that is kept, once the file has proved itself.
+fn trusted(path: &Path, connection: &Connection) -> Result<Vec<Change>, StoreError> {
+    let fail = |error: rusqlite::Error| StoreError::of(path, &error);
+    rows::know_all(connection).map_err(fail)?;
+    if fs::metadata(path).is_ok_and(|told| told.len() <= CHECK_WHOLE_UP_TO) {
+        let found: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(fail)?;
+        if found != "ok" {
+            return Err(StoreError::damaged(path, found.lines().collect::<Vec<_>>().join(", ")));
+        }
+    }
+    rows::read_kept(connection).map_err(fail)
+}
+
+/// From here on the file is ours to write.
+fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A commit is not forced to the disk: a kill loses nothing by that, and a power cut only the last moments.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // The writer chooses the moment itself, see `writer`.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)
+}
+
+/// Makes an empty store with these changes in it. It gets its name when it is whole, so that no kill leaves half of it.
+fn make(path: &Path, changes: &[Change], now: Millis) -> Result<(), StoreError> {
+    let fail = |error: rusqlite::Error| StoreError::of(path, &error);
+    let folder = folder_of(path);
+    make_folder(folder).map_err(|error| StoreError::unwritable(path, format!("{error:#}")))?;
+    let fresh = tempfile::Builder::new()
+        .prefix(".hr-")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(|error| StoreError::unwritable(path, error))?
+        .into_temp_path();
+    let mut connection = Connection::open(&fresh).map_err(fail)?;
+    connection.pragma_update(None, "application_id", schema::APPLICATION_ID).map_err(fail)?;
+    connection.pragma_update(None, "user_version", schema::VERSION).map_err(fail)?;
+    connection.execute_batch(schema::TABLES).map_err(fail)?;
+    rows::write(&mut connection, changes, &[], now).map_err(fail)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+    connection.close().map_err(|(_, error)| fail(error))?;
+    set_orphans_aside(path)?;
+    fresh.persist_noclobber(path).map_err(|error| StoreError::unwritable(path, error.error))
+}
+
+/// A log without its file would be taken for the new file's.
+fn set_orphans_aside(path: &Path) -> Result<(), StoreError> {
+    for ending in ["-wal", "-shm"] {
+        match fs::rename(beside(path, ending), beside(path, &format!("{ending}.orphaned"))) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::unwritable(path, error)),
+        }
+    }
+    Ok(())
+}
+
+/// Puts a store in the place of the original's file, which gets another name.
+fn take_over_in_place(path: &Path, now: Millis) -> Result<PathBuf, StoreError> {
+    let changes = import::read(path)?;
+    let aside = import::set_aside(path)?;
+    if let Err(error) = make(path, &changes, now) {
+        // As if nothing had been tried; should this fail, too, the file is still there under its other name.
+        let _ = fs::rename(&aside, path);
+        return Err(error);
+    }
+    Ok(aside)
+}

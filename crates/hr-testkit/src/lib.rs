@@ -33,6 +33,7 @@ mod refusal;
 mod render;
 mod script;
 mod serve;
+pub mod sim;
 mod stage;
 mod state;
 mod strict;

@@ -21,6 +21,7 @@ use crate::files::access_key;
 use crate::files::load::Loaded;
 use crate::files::running::{Claim, Running};
 use crate::gate::{self, RunOptions};
+use crate::store::{self, Opened};
 
 /// Run the router until it is told to stop
 ///
@@ -63,6 +64,8 @@ impl Start {
             first_access_key(&desk, &loaded)?;
             loaded = desk.load_with(&flags)?;
         }
+        // Before anybody is let in: a store that cannot be used is not to be found out by callers.
+        let store = open_store(&desk, &loaded)?;
         let listener = listen(&loaded.settings, inherited)?;
         let address = listener.local_addr().context("could not find out the address to listen on")?;
         if loaded.settings.port != address.port() {
@@ -73,13 +76,21 @@ impl Start {
         claim.announce(&Running::this_process(address, now()))?;
         greet(&loaded, address);
         let Desk { home, environment } = desk;
-        gate::run(RunOptions { loaded, home, environment, flags, listener })
+        gate::run(RunOptions { loaded, home, environment, flags, listener, store })
     }
 }
 
 fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Opens what earlier runs have kept.
+fn open_store(desk: &Desk, loaded: &Loaded) -> anyhow::Result<Opened> {
+    let path = store::place(&desk.home, loaded);
+    let original = store::original_place(&desk.home);
+    store::open(&path, original.as_deref(), now())
+        .map_err(|error| Advice::new(error.to_string(), error.hint()).into())
 }
 
 fn runs_already(desk: &Desk) -> anyhow::Error {

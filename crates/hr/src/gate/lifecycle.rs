@@ -17,6 +17,7 @@ use super::{Configuration, Gate, server};
 use crate::files::home::Home;
 use crate::files::load::Loaded;
 use crate::files::watch;
+use crate::store::Opened;
 
 /// Connections that may wait to be accepted, also while the router drains before it runs itself again.
 const BACKLOG: i32 = 4096;
@@ -33,6 +34,8 @@ pub struct RunOptions {
     pub flags: BTreeMap<String, String>,
     /// Where callers come in; open already.
     pub listener: TcpListener,
+    /// What was kept from earlier runs, and where to go on.
+    pub store: Opened,
 }
 
 /// Why serving ended.
@@ -66,10 +69,11 @@ pub fn run(options: RunOptions) -> anyhow::Result<()> {
 }
 
 async fn serve(options: RunOptions) -> anyhow::Result<End> {
-    let RunOptions { loaded, home, environment, flags, listener } = options;
+    let RunOptions { loaded, home, environment, flags, listener, store } = options;
     let (port, host) = (loaded.settings.port, loaded.settings.host.clone());
     let print = loaded.print;
     let gate = Gate::new(configuration(loaded))?;
+    remember(&gate, store)?;
     let reloaded = Arc::clone(&gate);
     let _watcher = watch::watch(home, environment, flags, print, move |change| match change {
         Ok(loaded) => {
@@ -81,6 +85,9 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
         Err(problems) => refused(&problems),
     })?;
     let mut signals = Signals::new()?;
+    // Where files may not grow any further, a write is to fail; unheard, the signal would end the process.
+    let _file_too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
+        .context("signals cannot be received")?;
     let (tell, told) = tokio::sync::oneshot::channel();
     let stop = async move {
         let end = signals.next().await;
@@ -88,14 +95,31 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
         // The receiver lives as long as this function.
         let _ = tell.send(end);
     };
-    let accounts = Arc::clone(&gate.accounts);
-    let all_ended = server::serve(listener, gate, stop).await?;
+    let all_ended = server::serve(listener, Arc::clone(&gate), stop).await?;
     // Tokens that were asked for must be stored, also when nobody waits for them any more.
-    accounts.settled().await;
+    gate.accounts.settled().await;
+    if let Some(store) = gate.store() {
+        store.close();
+    }
     if !all_ended {
         warn!("requests were still in flight when SHUTDOWN_TIMEOUT ended");
     }
     Ok(told.await.unwrap_or(End::Stop))
+}
+
+/// Takes back what earlier runs have learned.
+fn remember(gate: &Arc<Gate>, store: Opened) -> anyhow::Result<()> {
+    if let Some(trouble) = &store.trouble {
+        warn!(cause = %trouble, hint = trouble.hint(), "what is learned cannot be kept; serving goes on");
+    }
+    if let Some(copy) = &store.imported {
+        info!(copy = %copy.display(), "the state of the original product was taken over");
+    }
+    let lost = gate.keep(store).context("the store cannot be started")?;
+    if lost > 0 {
+        warn!(lost, "some of what was kept could not be read, and is learned anew");
+    }
+    Ok(())
 }
 
 fn configuration(loaded: Loaded) -> Configuration {

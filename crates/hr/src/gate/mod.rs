@@ -41,8 +41,8 @@ pub mod verdict;
 pub mod wishes;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use hr_core::catalog::Catalog;
@@ -55,6 +55,7 @@ use hr_wire::json::{Cursor, quoted};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 
+use crate::store::{Opened, Store};
 use crate::upstream::account::{Accounts, Signer};
 use crate::upstream::client::Client;
 use crate::upstream::sign::{self, SignError};
@@ -253,6 +254,8 @@ pub struct Gate {
     pub memory: Memory,
     /// The replies that callers may go on from.
     pub replies: Replies,
+    /// What outlives the process, where something does.
+    store: OnceLock<Store>,
     /// Whether what still streams has to end now.
     closing: AtomicBool,
     /// Names this instance in the hop header, so that it knows its own calls when they come back.
@@ -280,6 +283,7 @@ impl Gate {
             accounts,
             memory: Memory::new(),
             replies: Replies::new(),
+            store: OnceLock::new(),
             closing: AtomicBool::new(false),
             instance,
         }))
@@ -302,6 +306,34 @@ impl Gate {
         })?;
         self.live.store(Arc::new(live));
         Ok(())
+    }
+
+    /// Takes back what a store has kept, and keeps there from now on what is learned. Returns how many pieces of it
+    /// could not be read.
+    ///
+    /// # Errors
+    /// When the system has no thread for it.
+    pub fn keep(self: &Arc<Self>, mut opened: Opened) -> std::io::Result<usize> {
+        let lost = self.router().restore(self.clock.now(), std::mem::take(&mut opened.kept));
+        let (gate, clock) = (Arc::downgrade(self), Clock::new());
+        let changes = move || gate.upgrade().map_or_else(Vec::new, |gate| gate.router().changes());
+        let store = opened.start(changes, move || clock.now())?;
+        // A gate has one store: a second one would be dropped here, and its thread end.
+        let _ = self.store.set(store);
+        Ok(lost)
+    }
+
+    /// Says that the router has learned something that is to be kept.
+    pub fn changed(&self) {
+        if let Some(store) = self.store.get() {
+            store.changed();
+        }
+    }
+
+    /// What outlives the process, where something does.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.store.get()
     }
 
     /// The snapshot in force.

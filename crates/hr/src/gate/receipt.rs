@@ -46,6 +46,8 @@ impl Receipt {
     /// The guard of a ticket.
     #[must_use]
     pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
+        // What is reserved is to be on disk before the answer is here: a kill must not give it back.
+        gate.changed();
         Self {
             gate,
             live,
@@ -135,6 +137,7 @@ impl Receipt {
     fn settle(&mut self, outcome: Outcome) -> Next {
         let Some(ticket) = self.ticket.take() else { return Next::Another };
         let settled = self.gate.router().settle(self.gate.clock.now(), ticket, outcome);
+        self.gate.changed();
         self.tell(&settled.effects);
         settled.next
     }

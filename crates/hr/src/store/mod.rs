@@ -156,7 +156,7 @@ impl Opened {
         now: impl Fn() -> Millis + Send + 'static,
     ) -> std::io::Result<Store> {
         let shared = Arc::new(Shared::default());
-        let (ends, ended) = mpsc::channel();
+        let (ends, ended) = mpsc::sync_channel(1);
         let writer = Writer {
             path: self.path.clone(),
             shared: Arc::clone(&shared),
@@ -269,6 +269,13 @@ impl Store {
         if self.ended.lock().recv_timeout(CLOSE_PATIENCE).is_err() {
             warn!(file = %self.path.display(), "the last things that were learned could not be kept in time");
         }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.thread.unpark();
     }
 }
 

@@ -293,32 +293,37 @@ pub fn rank(brief: &Brief, merits: &Merits, terms: &Terms) -> Rank {
 }
 
 impl Terms {
+    /// Each term by its name, as it is shown.
+    #[must_use]
+    pub fn parts(&self) -> [(&'static str, i32); 22] {
+        [
+            ("other_model", self.other_model),
+            ("order", self.order),
+            ("not_local", self.not_local),
+            ("spend", self.spend),
+            ("insufficient", self.insufficient),
+            ("unfit", self.unfit),
+            ("away", self.away),
+            ("scarce", self.scarce),
+            ("distance", self.distance),
+            ("weakness", self.weakness),
+            ("quality", self.quality),
+            ("price", self.price),
+            ("unconfirmed", self.unconfirmed),
+            ("loss", self.loss),
+            ("translated", self.translated),
+            ("not_issuer", self.not_issuer),
+            ("elsewhere", self.elsewhere),
+            ("trouble", self.trouble),
+            ("unreliable", self.unreliable),
+            ("latency", self.latency),
+            ("lapsing", self.lapsing),
+            ("not_fast", self.not_fast),
+        ]
+    }
+
     fn summed(mut self) -> Self {
-        let parts = [
-            self.other_model,
-            self.order,
-            self.not_local,
-            self.spend,
-            self.insufficient,
-            self.unfit,
-            self.away,
-            self.scarce,
-            self.distance,
-            self.weakness,
-            self.quality,
-            self.price,
-            self.unconfirmed,
-            self.loss,
-            self.translated,
-            self.not_issuer,
-            self.elsewhere,
-            self.trouble,
-            self.unreliable,
-            self.latency,
-            self.lapsing,
-            self.not_fast,
-        ];
-        self.total = parts.into_iter().fold(0, i32::saturating_add);
+        self.total = self.parts().into_iter().fold(0, |sum, (_, points)| sum.saturating_add(points));
         self
     }
 }

@@ -2,6 +2,19 @@
 
 use serde::Deserialize;
 
+/// Of what a place tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tells {
+    /// Of all models, in a list.
+    #[default]
+    List,
+    /// Of one model that is named, by a `POST` of `{"model": …}`.
+    Each,
+    /// Of the only model that the server has.
+    One,
+}
+
 /// A place where a provider says something of its models.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -11,9 +24,9 @@ pub struct ListPlace {
     /// Whether the path begins at the server's root.
     #[serde(default)]
     pub root: bool,
-    /// Whether it is asked for one model after the other, by a `POST` of `{"model": …}`.
+    /// Of what it tells.
     #[serde(default)]
-    pub each: bool,
+    pub tells: Tells,
     /// The header that the key goes into here, when not as everywhere.
     pub key_header: Option<String>,
 }
@@ -43,5 +56,5 @@ impl Default for Discovery {
 }
 
 fn usual() -> Vec<ListPlace> {
-    vec![ListPlace { at: "/models".to_owned(), root: false, each: false, key_header: None }]
+    vec![ListPlace { at: "/models".to_owned(), root: false, tells: Tells::List, key_header: None }]
 }

@@ -1,5 +1,7 @@
 //! What a provider's file says of limits: the published ones, and what its own words on them mean.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::quota::Reach;
@@ -60,6 +62,25 @@ pub enum LimitSpan {
     Week,
     /// A calendar month.
     Month,
+}
+
+impl LimitSpan {
+    /// How long it lasts; the longest, where months differ. `None` for what is counted at the same time.
+    #[must_use]
+    pub fn length(self) -> Option<Duration> {
+        const HOUR: u64 = 3600;
+        let seconds = match self {
+            Self::Now => return None,
+            Self::Second => 1,
+            Self::Minute => 60,
+            Self::Hour => HOUR,
+            Self::FiveHours => 5 * HOUR,
+            Self::Day => 24 * HOUR,
+            Self::Week => 7 * 24 * HOUR,
+            Self::Month => 31 * 24 * HOUR,
+        };
+        Some(Duration::from_secs(seconds))
+    }
 }
 
 /// A free limit as published or measured; orders candidates later, excludes none.

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::{FailureKind, Scope};
 
 pub use builtin::builtin;
-pub use discovery::{Discovery, ListPlace};
+pub use discovery::{Discovery, ListPlace, Tells};
 pub use file::{MAX_FILE_BYTES, parse};
 pub use limit::{Limit, LimitSpan, LimitUnit, Metering, OwnerScope, RefusedLimit, fits, reach};
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::ask::{Ask, Work};
 use super::slots::{Address, MemberSlots, ModelSlot, ProviderSlot};
+use super::spend::LONGEST_ANSWER;
 use super::tried::Tried;
 use crate::failure::FailureKind;
 use crate::pool::{Member, PoolModel};
@@ -129,6 +130,10 @@ impl Exclusion {
         Self { until: provider.breaker.open_until(now), ..Self::new(member, Gate::Breaker) }
     }
 
+    pub(super) fn tried(member: usize, because: FailureKind) -> Self {
+        Self { because: Some(because), ..Self::new(member, Gate::Tried) }
+    }
+
     pub(super) fn model(self, model: usize) -> Self {
         Self { model: Some(model), ..self }
     }
@@ -231,8 +236,11 @@ impl Gatekeeper<'_> {
         slot: &ModelSlot,
     ) -> Option<Exclusion> {
         let output = self.output(member, model);
-        let gate = if self.ask.tools && model.tools == Some(false) {
+        let calls_tools = self.ask.tools || self.ask.tool_loop;
+        let gate = if calls_tools && model.tools == Some(false) {
             Gate::Tools
+        } else if self.ask.tool_loop && model.tools.is_none() {
+            Gate::Unconfirmed
         } else if self.ask.vision && model.vision == Some(false) {
             Gate::Vision
         } else if self.outgrows(model, output) {
@@ -257,8 +265,7 @@ impl Gatekeeper<'_> {
             return Some(Exclusion::cooling(member, rest).model(model));
         }
         let kind = self.tried.rules_out(member, model)?;
-        let exclusion = Exclusion { because: Some(kind), ..Exclusion::new(member, Gate::Tried) };
-        Some(exclusion.model(model))
+        Some(Exclusion::tried(member, kind).model(model))
     }
 
     /// How long an answer this model would be asked for, when the caller said how long.
@@ -269,6 +276,12 @@ impl Gatekeeper<'_> {
         let wanted = caps.into_iter().flatten().fold(wanted, u64::min);
         let room = if self.shorten { room(model, self.ask.prompt_tokens, wanted) } else { None };
         Some(room.map_or(wanted, |room| room.min(wanted)))
+    }
+
+    /// The longest answer that may come of it, as far as anything bounds it.
+    pub(super) fn longest(&self, member: &Member, model: &PoolModel) -> u64 {
+        let bounds = [self.output(member, model), member.max_output_tokens, model.max_output];
+        bounds.into_iter().flatten().min().unwrap_or(LONGEST_ANSWER)
     }
 
     /// Whether the request does not fit the model's window, as far as that is known.

@@ -3,6 +3,8 @@
 //! Both are small and plain, so that a decision can be kept with them and be computed again. What was measured
 //! stands in them as buckets.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Ask, Effort, Hint, Profile, Target, Work};
@@ -10,7 +12,8 @@ use super::gate::losses;
 use super::slots::{Average, ModelSlot, ProviderSlot};
 use super::tried::Tried;
 use crate::catalog::SpendClass;
-use crate::pool::{Member, PoolModel, RouteRules};
+use crate::pool::{Member, PoolModel, Rotation, RouteRules};
+use crate::quota::Outlook;
 use crate::time::Millis;
 
 /// From this difficulty on, the fast profile is served by the user's own machine.
@@ -36,6 +39,16 @@ const PRICE_UNKNOWN: u8 = 5;
 
 /// The step of calls that cost money.
 pub(super) const AT_A_PRICE: u8 = 2;
+
+/// Within which time which part of a quota has to lapse so that it is used up first; the best bucket first.
+const LAPSING_STEPS: [(Duration, f32); 2] =
+    [(Duration::from_secs(30 * 60), 0.5), (Duration::from_secs(2 * 60 * 60), 0.25)];
+
+/// The bucket of a quota of which nothing is about to lapse.
+const KEPT: u8 = 2;
+
+/// Calls left of a long quota that part the buckets of scarcity.
+const SCARCE_STEPS: [u32; 2] = [100, 20];
 
 /// Weights of recent trouble that part its buckets.
 const TROUBLE_STEPS: [f64; 2] = [0.5, 2.0];
@@ -203,6 +216,24 @@ pub struct Merits {
     pub turn: u64,
 }
 
+impl Merits {
+    /// The same with what is known of a key's quotas. Where keys are drained one after the other, what is about to
+    /// lapse does not change their order.
+    pub(super) fn with_outlook(self, outlook: &Outlook, rotation: Rotation) -> Self {
+        let kept = if rotation == Rotation::Sequential { KEPT } else { kept(outlook) };
+        let scarce =
+            outlook.scarce.map_or(0, |calls| SCARCE_STEPS.iter().map(|step| u8::from(calls <= *step)).sum());
+        Self { kept, scarce, ..self }
+    }
+}
+
+/// How little of a quota is about to lapse unused: 0 where much is, and soon.
+fn kept(outlook: &Outlook) -> u8 {
+    let (Some(left), Some(wait)) = (outlook.lapsing, outlook.lapses_in) else { return KEPT };
+    let hit = LAPSING_STEPS.iter().position(|(within, least)| wait <= *within && left >= *least);
+    hit.and_then(|step| u8::try_from(step).ok()).unwrap_or(KEPT)
+}
+
 /// What is left out of a record.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -249,6 +280,7 @@ impl<'a> Assessor<'a> {
             translated: self.ask.dialect != Some(member.provider.dialect),
             shook: self.tried.shook(index),
             trouble: bucket(provider.trouble.level(self.now), &TROUBLE_STEPS),
+            unreliable: slot.reliability.bucket(self.now),
             latency: latency.map_or(0, |millis| bucket(millis, &LATENCY_STEPS)),
             turn: provider.turn,
             ..placed(index, at)

@@ -7,13 +7,17 @@
 //! [`plan`] walks [`gate`], then [`score`]; [`settle`] applies the one table of [`policy`] to what is kept in
 //! slots: rests ([`cooldown`](Effect::Cooled)), a [`breaker`] a provider, and what refusals taught.
 
+pub mod affinity;
 pub mod ask;
 pub mod breaker;
+pub mod budget;
 mod cooldown;
 pub mod gate;
+pub mod health;
 pub mod learned;
 pub mod merits;
 pub mod plan;
+mod planner;
 pub mod policy;
 pub mod saved;
 pub mod score;
@@ -47,10 +51,15 @@ pub use turns::Turns;
 pub use verdict::Verdict;
 
 use crate::capability::Facts;
+use crate::catalog::SpendClass;
+use crate::failure::FailureKind;
 use crate::pool::{Pool, PoolModel};
 use crate::quota::{Headroom, OwnerQuota};
 use crate::time::Millis;
-use plan::Planner;
+use affinity::{Home, Homes};
+use budget::RetryBudget;
+use planner::{Planner, Scene};
+use slots::Average;
 use settle::Settlement;
 use slots::Slots;
 
@@ -61,6 +70,8 @@ pub struct Router {
     slots: Slots,
     /// Attempts begun so far: numbers tickets and orders turns.
     begun: u64,
+    homes: Homes,
+    retries: RetryBudget,
     facts: Facts,
 }
 
@@ -93,7 +104,10 @@ impl Router {
         if member.excluded.contains(&model.to_lowercase()) {
             return None;
         }
-        let unlisted = PoolModel::unlisted(model, &member.provider);
+        let mut unlisted = PoolModel::unlisted(model, &member.provider);
+        if spend::is_sold(member) {
+            unlisted.spend = SpendClass::Paid;
+        }
         self.slots.with_model(roster, at, unlisted).map(Arc::new)
     }
 
@@ -109,12 +123,15 @@ impl Router {
     /// A burst of requests is spread evenly when nothing comes between a plan and its `begin`.
     #[must_use]
     pub fn plan(&self, now: Millis, roster: &Roster, ask: &Ask, tried: &Tried, draw: u64) -> Plan {
-        let planner = || Planner::new(now, roster, ask, tried, draw);
-        let plan = planner().run(&self.slots, roster);
+        let session = ask.session.filter(|_| ask.work == Work::Chat);
+        let home = session.and_then(|session| self.homes.find(now, session));
+        let retries = self.retries.allows(now);
+        let scene = Scene { now, roster, slots: &self.slots, ask, tried, draw, home, retries };
+        let plan = Planner::new(scene).run();
         // Agents allow answers that are longer than many a window: rather a shorter one than none.
         let tight = || plan.exclusions.iter().any(|exclusion| exclusion.gate == Gate::Context);
         if plan.choices.is_empty() && ask.max_output.is_some() && tight() {
-            return planner().shorten().run(&self.slots, roster);
+            return Planner::new(scene).shorten().run();
         }
         plan
     }
@@ -142,15 +159,28 @@ impl Router {
                 return Err(exclusion.model(candidate.model).key(candidate.key));
             }
         }
-        let Some(admission) = provider.breaker.admit(now, id, choice.last_resort) else {
+        // The probe of a half-open breaker is what finds out.
+        let probe = provider.breaker.phase(now) == BreakerPhase::HalfOpen && !provider.breaker.blocks(now);
+        let retry = choice.retry && !probe;
+        if retry && !self.retries.allows(now) {
+            let exclusion = Exclusion::new(candidate.member, Gate::Retries);
+            return Err(exclusion.model(candidate.model).key(candidate.key));
+        }
+        let Some(admission) = provider.breaker.admit(now, id, choice.merits.tier.is_shut()) else {
             return Err(Exclusion::breaker(candidate.member, provider, now));
         };
+        if retry {
+            self.retries.withdraw(now);
+        }
         self.begun = id;
         provider.turn = id;
         provider.requests += 1;
         let model = &mut provider.models[address.model];
         model.requests += 1;
-        model.last_key = Some(address.key);
+        // A conversation at home takes nobody's turn: new ones are spread over all keys.
+        if !choice.merits.home {
+            model.last_key = Some(address.key);
+        }
         let key = &mut provider.keys[address.key];
         key.requests += 1;
         key.in_flight += 1;
@@ -164,17 +194,22 @@ impl Router {
             reservation: Some(reservation),
             prompt: choice.prompt,
             output: choice.output,
+            session: choice.session,
+            known_bad: choice.known_bad,
         })
     }
 
     /// Takes note that a request came: what calls to failing candidates are measured by.
-    pub fn arrives(&mut self, _now: Millis) {}
+    pub fn arrives(&mut self, now: Millis) {
+        self.retries.arrives(now);
+    }
 
     /// How long a candidate may take until its answer begins, by how long it took lately; `None` when too little
     /// is known of it.
     #[must_use]
-    pub fn patience(&self, _now: Millis, _roster: &Roster, _candidate: Candidate) -> Option<Duration> {
-        None
+    pub fn patience(&self, now: Millis, roster: &Roster, candidate: Candidate) -> Option<Duration> {
+        let address = roster.address(candidate);
+        Average::patience(self.slots.providers[address.provider].models[address.model].first_byte, now)
     }
 
     /// What is left of each quota of each owner of the roster's providers.
@@ -213,6 +248,7 @@ impl Router {
     /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open
     /// breaker, whose probe may be a long stream.
     pub fn answered(&mut self, now: Millis, ticket: &Ticket) -> Vec<Effect> {
+        self.houses(now, ticket);
         let mut settlement = self.settlement(now, ticket);
         if ticket.admission != breaker::Admission::Free {
             settlement.answered();
@@ -223,6 +259,7 @@ impl Router {
     /// Learns from the end of an attempt.
     pub fn settle(&mut self, now: Millis, mut ticket: Ticket, outcome: Outcome) -> Settled {
         let reservation = ticket.reservation.take();
+        self.measure(now, &ticket, &outcome);
         let mut settlement = self.settlement(now, &ticket);
         if let Some(reservation) = reservation {
             settlement.account(reservation, &outcome);
@@ -256,6 +293,38 @@ impl Router {
     #[must_use]
     pub fn snapshot(&self, now: Millis, roster: &Roster) -> Vec<MemberState> {
         snapshot::snapshot(now, &self.slots, roster)
+    }
+
+    /// Takes note of how a call went, whoever made it.
+    fn measure(&mut self, now: Millis, ticket: &Ticket, outcome: &Outcome) {
+        let model = &mut self.slots.providers[ticket.address.provider].models[ticket.address.model];
+        match outcome {
+            Outcome::Success { usage, .. } => {
+                model.reliability.note(now, true);
+                if let Some(tokens) = usage.output {
+                    #[expect(clippy::cast_precision_loss, reason = "no answer has that many tokens")]
+                    Average::count(&mut model.answer, now, tokens as f64);
+                }
+                self.houses(now, ticket);
+                if ticket.known_bad {
+                    self.retries.proves(now);
+                }
+            }
+            Outcome::Failure(failure) if policy::Rule::of(failure.kind).breaker => {
+                model.reliability.note(now, false);
+                if failure.kind == FailureKind::Timeout {
+                    Average::late(&mut model.first_byte, now, ticket.begun.until(now));
+                }
+            }
+            Outcome::Failure(_) | Outcome::Abandoned => {}
+        }
+    }
+
+    /// The conversation is at home where it is answered.
+    fn houses(&mut self, now: Millis, ticket: &Ticket) {
+        if let Some(session) = ticket.session {
+            self.homes.keep(now, session, Home::at(&ticket.address));
+        }
     }
 
     fn settlement<'a>(&'a mut self, now: Millis, ticket: &'a Ticket) -> Settlement<'a> {

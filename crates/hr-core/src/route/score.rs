@@ -261,7 +261,7 @@ fn fits(brief: &Brief, merits: &Merits) -> bool {
 }
 
 /// A place in the order; the lowest goes first. Fields in the order in which they decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     /// Behind a breaker or not; then, but for embeddings, how likely it is that the call is in vain.
     tier: (bool, Tier),

@@ -30,6 +30,10 @@ pub struct Ticket {
     pub(super) reservation: Option<Reservation>,
     pub(super) prompt: u64,
     pub(super) output: Option<u64>,
+    /// The conversation that it is for.
+    pub(super) session: Option<u64>,
+    /// Whether it went to a candidate that is known to be failing.
+    pub(super) known_bad: bool,
 }
 
 impl Ticket {

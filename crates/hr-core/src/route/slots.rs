@@ -4,11 +4,15 @@
 //! was, and a reload loses nothing. One comes into being only when a person adds a provider, key or model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Candidate;
 use super::breaker::Breaker;
 use super::cooldown::Cooldown;
+use super::health::Reliability;
+pub(super) use super::health::Average;
+pub use super::health::LATENCY_MEMORY;
 use super::learned::{Ceiling, Refusals};
 use super::policy::PROVEN_WITHIN;
 use crate::catalog::Provider;
@@ -20,12 +24,6 @@ use crate::time::Millis;
 
 /// The most models of one provider, those that callers name included. State is kept for each.
 const MAX_MODELS: usize = 256;
-
-/// How long a measured latency is believed.
-pub const LATENCY_MEMORY: Duration = Duration::from_secs(600);
-
-/// The weight of a new measurement in a moving average.
-const AVERAGE_WEIGHT: f64 = 0.2;
 
 /// In this time a provider's recent trouble halves in weight.
 const TROUBLE_HALF_LIFE: Duration = Duration::from_secs(20);
@@ -80,12 +78,19 @@ pub(super) struct MemberSlots {
     pub(super) owners: Vec<Option<usize>>,
     models: Vec<usize>,
     embed: usize,
+    /// Where a key stands in the member, by its slot.
+    places: Arc<BTreeMap<usize, usize>>,
 }
 
 impl MemberSlots {
     /// The slot of a model by its index in the member, or of the embedding model.
     pub(super) fn model(&self, index: usize) -> usize {
         self.models.get(index).copied().unwrap_or(self.embed)
+    }
+
+    /// Where the key of a slot stands in the member.
+    pub(super) fn place(&self, key_slot: usize) -> Option<usize> {
+        self.places.get(&key_slot).copied()
     }
 
     /// Where the state of a key with a model is, by their indices in the member.
@@ -111,26 +116,6 @@ pub(super) struct Address {
 impl Address {
     pub(super) fn seat(&self) -> Seat {
         Seat { key: self.key, model: self.model }
-    }
-}
-
-/// A moving average of a duration, and when it was last fed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Average {
-    pub(super) millis: f64,
-    at: Millis,
-}
-
-impl Average {
-    pub(super) fn feed(average: &mut Option<Self>, now: Millis, sample: Duration) {
-        let sample = sample.as_secs_f64() * 1_000.0;
-        let millis = average.map_or(sample, |old| old.millis + AVERAGE_WEIGHT * (sample - old.millis));
-        *average = Some(Self { millis, at: now });
-    }
-
-    /// The average in milliseconds, while it is believed.
-    pub(super) fn fresh(average: Option<Self>, now: Millis) -> Option<f64> {
-        average.filter(|average| now < average.at.after(LATENCY_MEMORY)).map(|average| average.millis)
     }
 }
 
@@ -216,9 +201,20 @@ pub(super) struct ModelSlot {
     /// The key slot whose turn was last.
     pub(super) last_key: Option<usize>,
     pub(super) first_byte: Option<Average>,
+    /// The tokens of its answers.
+    pub(super) answer: Option<Average>,
+    pub(super) reliability: Reliability,
     pub(super) proven: Option<Millis>,
     pub(super) requests: u64,
     pub(super) errors: u64,
+}
+
+impl ModelSlot {
+    /// Tokens that most of its answers stay below, as far as is known.
+    pub(super) fn usual_answer(&self) -> Option<u64> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of tokens")]
+        Average::usual(self.answer).map(|tokens| tokens as u64)
+    }
 }
 
 /// An owner of several keys.
@@ -297,6 +293,11 @@ impl ProviderSlot {
         slot
     }
 
+    /// The slot of a key that has been here.
+    pub(super) fn known_key(&self, id: &KeyId) -> Option<usize> {
+        self.key_index.get(id).copied()
+    }
+
     fn model_slot(&mut self, id: &str) -> usize {
         if let Some(&slot) = self.model_index.get(id) {
             return slot;
@@ -312,6 +313,8 @@ impl ProviderSlot {
             output: Ceiling::default(),
             last_key: None,
             first_byte: None,
+            answer: None,
+            reliability: Reliability::default(),
             proven: None,
             requests: 0,
             errors: 0,
@@ -349,6 +352,7 @@ impl ProviderSlot {
             model.prompt = Ceiling::default();
             model.output = Ceiling::default();
             model.first_byte = None;
+            model.reliability = Reliability::default();
             model.proven = None;
         }
         for pair in self.keys.iter_mut().flat_map(KeySlot::pairs_mut) {
@@ -425,9 +429,12 @@ impl Slots {
         let provider = &mut self.providers[slot];
         provider.move_to(&member.base_url);
         provider.ledger.publish(&member.provider.limits);
+        let keys: Vec<usize> = member.keys.iter().map(|key| provider.key_slot(key)).collect();
+        let places = keys.iter().enumerate().map(|(place, slot)| (*slot, place));
         MemberSlots {
             provider: slot,
-            keys: member.keys.iter().map(|key| provider.key_slot(key)).collect(),
+            places: Arc::new(places.collect()),
+            keys,
             owners: member
                 .keys
                 .iter()

@@ -66,6 +66,11 @@ impl Tried {
         self.attempts.iter().map(|attempt| (attempt.kind, attempt.param.as_deref()))
     }
 
+    /// Whom the failed calls were made to, and how they ended.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (Candidate, FailureKind)> {
+        self.attempts.iter().map(|attempt| (attempt.candidate, attempt.kind))
+    }
+
     /// The largest known window that was too small.
     pub(super) fn too_small(&self) -> Option<u64> {
         self.window
@@ -102,6 +107,12 @@ impl Tried {
         let passing = |attempt: &&mut Attempt| !attempt.forgiven && Rule::of(attempt.kind).repeat;
         let forgiven = self.attempts.iter_mut().filter(passing).map(|attempt| attempt.forgiven = true);
         forgiven.count() > 0
+    }
+
+    /// Forgets who only said that it should wait: for when that wait is over.
+    pub fn forget_waits(&mut self) {
+        let waits = |kind| matches!(kind, FailureKind::RateLimited | FailureKind::QuotaSpent);
+        self.attempts.retain(|attempt| !waits(attempt.kind));
     }
 
     /// What is remembered of a candidate.

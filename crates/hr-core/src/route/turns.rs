@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::pool::Rotation;
 
 /// How the keys of a model take turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turns {
     /// The rule.
     #[serde(rename = "r")]

@@ -76,7 +76,8 @@ impl Plan {
                 // the rest could never have served.
                 (Gate::Refuses | Gate::Loss | Gate::Tried, _) => {}
                 (Gate::Unavailable | Gate::Credential | Gate::Excluded | Gate::NotAsked, _) => {}
-                (Gate::Spend | Gate::Unconfirmed, _) => {}
+                (Gate::Unconfirmed, _) => reasons.lack("tools that are confirmed"),
+                (Gate::Spend, _) => {}
             }
         }
         for param in self.refused.iter().chain(&self.lost) {

@@ -133,6 +133,9 @@ pub struct Ask {
     pub allowance: Allowance,
     /// The conversation that it belongs to: a number made of its caller and what tells conversations apart.
     pub session: Option<u64>,
+    /// Whether the conversation begins with it, as far as is known: it is at home nowhere yet. Requests that only happen
+    /// to be alike begin alike.
+    pub begins: bool,
     /// What kind of work its caller says it is.
     pub hint: Option<Hint>,
     /// Whether only models that are known to call tools will do.
@@ -161,6 +164,7 @@ impl Default for Ask {
             issuers: Vec::new(),
             allowance: Allowance::default(),
             session: None,
+            begins: false,
             hint: None,
             tool_loop: false,
             params: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hr_core::failure::FailureKind;
 use hr_core::pool::Member;
 use hr_core::route::Next;
+use hr_core::settings::Timeouts;
 use hr_core::time::Millis;
 use hr_wire::dialect::{Prepared, UpstreamHalf};
 use http::HeaderMap;
@@ -15,9 +16,9 @@ use super::answer::{Answer, Refusal};
 use super::attempt::{Failed, Order, attempt};
 use super::caller::CallerId;
 use super::endpoint::Endpoint;
-use super::journey::{Admission, Journey, is_alone};
+use super::journey::{Admission, Journey, Limits, is_alone};
+use super::line::Admitted;
 use super::question::{Circumstances, Letter, Question};
-use super::receipt::Receipt;
 use super::wishes::Wishes;
 use super::{Gate, Live, held, intake, routes, session, verdict};
 use crate::watch::events::Early;
@@ -82,30 +83,38 @@ async fn serve(
     let mut ask = question.ask(headers, live)?;
     wishes.apply(&mut ask, &live.roster.pool)?;
     let session = session::of(visit.caller, headers, *endpoint, question.envelope());
-    ask.session = session.filter(|session| !session.begins).map(|session| session.key);
-    let roster = gate
-        .router()
-        .roster_for(&live.roster, &ask.target)
-        .ok_or_else(|| verdict::not_called(question.model()))?;
-    let mut journey = Journey::new(&visit, &question, &roster, deadline);
+    ask.session = session.map(|session| session.key);
+    ask.begins = session.is_some_and(|session| session.begins);
+    let roster = {
+        let mut router = gate.router();
+        router.arrives(gate.clock.now());
+        router.roster_for(&live.roster, &ask.target)
+    };
+    let roster = roster.ok_or_else(|| verdict::not_called(question.model()))?;
+    let Timeouts { quota, request_deadline, .. } = live.settings.timeouts;
+    let limits = Limits { deadline, patience: wishes.patience(quota, request_deadline) };
+    let mut journey = Journey::new(&visit, &question, &roster, limits);
     journey.look_up_issuers(&mut ask);
     let mut last_answer = None;
     loop {
-        let (plan, admission) = journey.admit(&ask);
-        let (choice, ticket) = match admission {
-            Admission::Call(admitted) => *admitted,
+        let admitted = match journey.admit(&ask) {
+            Admission::Call(admitted) => admitted,
             Admission::AfterDecoding => {
                 journey.decode(&mut ask);
                 continue;
             }
-            Admission::Nobody => {
-                if journey.may_repeat(&plan, &ask).await || journey.may_rest(&plan).await {
+            Admission::Nobody(plan) => {
+                if journey.may_repeat(&plan, &ask).await {
                     continue;
                 }
-                return Err(journey.refuse(&ask, &plan, last_answer));
+                match journey.stand_in_line(plan, &mut ask).await {
+                    Ok(Some(admitted)) => admitted,
+                    Ok(None) => continue,
+                    Err(plan) => return Err(journey.refuse(&ask, &plan, last_answer)),
+                }
             }
         };
-        let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(live), choice.candidate, ticket);
+        let Admitted { plan, choice, mut receipt, .. } = *admitted;
         let Letter { prepared, lane } = match journey.letter(choice.candidate) {
             Ok(letter) => letter,
             Err(refusal) => {
@@ -128,7 +137,7 @@ async fn serve(
             wants_usage: question.wants_usage(),
             lane,
             alone: is_alone(&plan),
-            wait: journey.wait(&plan, &ask, member),
+            wait: journey.wait(&plan, &ask, choice.candidate),
             body: prepared.body,
         };
         match attempt(&mut receipt, order).await {

@@ -6,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hr_core::catalog::Dialect;
 use hr_core::failure::{Failure, FailureKind, Scope};
-use hr_core::pool::Member;
-use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Ticket, Tried, Verdict};
+use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Tried, Verdict};
 use hr_core::secret::KeyId;
 use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
@@ -25,6 +24,7 @@ use super::attempt::Started;
 use super::caller::CallerId;
 use super::converse::Visit;
 use super::endpoint::Endpoint;
+use super::line::{self, Admitted, Found, Seeker, Sought, Turn, Wanted};
 use super::question::{Letter, Question};
 use super::receipt::{Receipt, Sequel};
 use super::reply::Stream;
@@ -52,19 +52,29 @@ const REPEATS: u32 = 2;
 /// The wait before candidates that have failed a request are asked again; half of it is left to chance.
 const REPEAT_WAIT: Duration = Duration::from_millis(200);
 
-/// How often a request waits for somebody's rest to end when nobody else is left.
-const RESTS: u32 = 3;
-/// The longest rest that is waited for; of a longer one the caller is told.
-const SHORT_REST: Duration = Duration::from_secs(2);
+/// How often a request may stand in the waiting line.
+const MOST_TURNS: u32 = 16;
+
+/// The least time that a stream is given to begin, however quick its model has been lately.
+const LEAST_FIRST_BYTE: Duration = Duration::from_secs(4);
 
 /// Who may be called now.
 pub enum Admission {
     /// This one; nothing was sent yet.
-    Call(Box<(Choice, Ticket)>),
+    Call(Box<Admitted>),
     /// It speaks something else, and what a translation loses is not known yet.
     AfterDecoding,
     /// Nobody.
-    Nobody,
+    Nobody(Plan),
+}
+
+/// How long a request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// When it must have an answer that has begun.
+    pub deadline: Millis,
+    /// How long it may stand in the waiting line.
+    pub patience: Duration,
 }
 
 /// One request on its way.
@@ -84,14 +94,18 @@ pub struct Journey<'a> {
     /// Whether it comes from a coding agent that takes a limit for final, whatever its headers say.
     is_agent: bool,
     /// The live one, but that a pinned model nobody listed is in it.
-    roster: &'a Roster,
+    roster: &'a Arc<Roster>,
     deadline: Millis,
+    /// How much longer it may stand in the waiting line.
+    patience: Duration,
+    /// Its place there, once it had to wait.
+    place: Option<u64>,
+    turns: u32,
     tried: Tried,
     /// What would get lost on the way to those who are passed over for it.
     lost: Vec<Loss>,
     known_bad: u32,
     repeats: u32,
-    rests: u32,
     /// The model that was called last. The line names it only where no caller made it up.
     model: Option<String>,
     line: RequestLine,
@@ -100,7 +114,8 @@ pub struct Journey<'a> {
 impl<'a> Journey<'a> {
     /// A journey that begins.
     #[must_use]
-    pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Roster, deadline: Millis) -> Self {
+    pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Arc<Roster>, limits: Limits) -> Self {
+        let Limits { deadline, patience } = limits;
         Self {
             gate: &visit.gate,
             live: &visit.live,
@@ -113,11 +128,13 @@ impl<'a> Journey<'a> {
             is_agent: visit.endpoint == Endpoint::Responses && visit.headers.contains_key(ORIGINATOR),
             roster,
             deadline,
+            patience,
+            place: None,
+            turns: 0,
             tried: Tried::default(),
             lost: Vec::new(),
             known_bad: 0,
             repeats: 0,
-            rests: 0,
             model: None,
             line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early)),
         }
@@ -138,30 +155,33 @@ impl<'a> Journey<'a> {
         self.issued.extend(found);
     }
 
-    /// A plan, and its first choice that a budget remains for, admitted. Both under one lock: what others
-    /// learn in between would leave a plan that nothing can be begun of.
-    pub fn admit(&self, ask: &Ask) -> (Plan, Admission) {
-        let (now, draw) = (self.gate.clock.now(), self.gate.chance.draw());
-        let mut router = self.gate.router();
-        let plan = router.plan(now, self.roster, ask, &self.tried, draw);
-        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
-            return (plan, Admission::Nobody);
+    /// The first choice of a plan that a budget remains for, admitted, behind those who wait.
+    pub fn admit(&self, ask: &Ask) -> Admission {
+        let (gate, roster) = (self.gate, self.roster);
+        if self.line.attempts >= self.live.settings.max_attempts || gate.clock.now() >= self.deadline {
+            let (now, draw) = (gate.clock.now(), gate.chance.draw());
+            return Admission::Nobody(gate.router().plan(now, roster, ask, &self.tried, draw));
         }
-        let mut admission = Admission::Nobody;
-        for choice in &plan.choices {
-            if choice.known_bad && self.known_bad >= KNOWN_BAD_BUDGET {
-                continue;
+        let seeker = Seeker { roster, ask, tried: &self.tried, dares: self.dares() };
+        let is_ready = |choice: &Choice| {
+            self.decoded.is_some() || self.question.is_native(roster.member(choice.candidate))
+        };
+        let sought = gate.line.behind(gate, |claims| line::admit(gate, &seeker, claims, is_ready));
+        match sought.found {
+            Found::Call(call) => {
+                let (choice, ticket) = *call;
+                let receipt = Receipt::new(Arc::clone(gate), Arc::clone(self.live), choice.candidate, ticket);
+                let Sought { plan, draw, .. } = sought;
+                Admission::Call(Box::new(Admitted { plan, draw, choice, receipt }))
             }
-            if self.decoded.is_none() && !self.question.is_native(self.roster.member(choice.candidate)) {
-                admission = Admission::AfterDecoding;
-                break;
-            }
-            if let Ok(ticket) = router.begin(now, self.roster, choice) {
-                admission = Admission::Call(Box::new((choice.clone(), ticket)));
-                break;
-            }
+            Found::NotReady => Admission::AfterDecoding,
+            Found::Nobody => Admission::Nobody(sought.plan),
         }
-        (plan, admission)
+    }
+
+    /// Whether it may call somebody who is known to be failing.
+    fn dares(&self) -> bool {
+        self.known_bad < KNOWN_BAD_BUDGET
     }
 
     /// Brings the request into the hub's form and tells the plan what translations lose. Where it has none, those
@@ -251,7 +271,9 @@ impl<'a> Journey<'a> {
     }
 
     /// How long this candidate may take until something good comes.
-    pub fn wait(&self, plan: &Plan, ask: &Ask, member: &Member) -> Duration {
+    pub fn wait(&self, plan: &Plan, ask: &Ask, candidate: Candidate) -> Duration {
+        let member = self.roster.member(candidate);
+        let now = self.gate.clock.now();
         let others = !is_alone(plan);
         let own = member.provider.first_byte_timeout;
         let wait = match self.live.settings.timeouts.first_byte {
@@ -259,10 +281,16 @@ impl<'a> Journey<'a> {
             None if member.provider.local => own.unwrap_or(FirstByte::LOCAL),
             None if !ask.stream => own.map_or(FirstByte::WHOLE, |own| own.max(FirstByte::WHOLE)),
             None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
-            None if others => FirstByte::OTHERS_REMAIN,
+            None if others => {
+                // A model that is quick as a rule and silent now is left for another one sooner.
+                let learned = self.gate.router().patience(now, self.roster, candidate);
+                learned.map_or(FirstByte::OTHERS_REMAIN, |learned| {
+                    learned.clamp(LEAST_FIRST_BYTE, FirstByte::OTHERS_REMAIN)
+                })
+            }
             None => own.map_or(FirstByte::LAST, |own| own.max(FirstByte::LAST)),
         };
-        wait.min(self.gate.clock.now().until(self.deadline))
+        wait.min(now.until(self.deadline))
     }
 
     /// Whether candidates that failed for a passing reason may be tried again, after a short wait.
@@ -277,26 +305,51 @@ impl<'a> Journey<'a> {
             return false;
         }
         self.repeats += 1;
-        self.pause(Duration::ZERO).await
+        self.pause().await
     }
 
-    /// Whether somebody's short rest ends while the request waits for it.
-    pub async fn may_rest(&mut self, plan: &Plan) -> bool {
-        let now = self.gate.clock.now();
-        let rest = plan.earliest().map(|at| now.until(at)).filter(|rest| *rest <= SHORT_REST);
-        let Some(rest) = rest.filter(|_| self.rests < RESTS && plan.choices.is_empty()) else { return false };
-        self.rests += 1;
-        // Those who failed have had a long pause then.
+    /// Stands in the line when somebody is back within the time that the request may wait, until a call was begun for
+    /// it or the wait is over. Gives the plan back when there is nothing to wait for.
+    pub async fn stand_in_line(&mut self, plan: Plan, ask: &mut Ask) -> Result<Option<Box<Admitted>>, Plan> {
+        let (gate, began) = (self.gate, self.gate.clock.now());
+        let until = began.after(self.patience).min(self.deadline);
+        let spent = self.turns >= MOST_TURNS || self.line.attempts >= self.live.settings.max_attempts;
+        // With a choice left, it was a budget or the time that ended the tries.
+        let hopeless = !plan.choices.is_empty() || plan.earliest().is_none_or(|at| at > until);
+        if spent || hopeless || self.patience.is_zero() {
+            return Err(plan);
+        }
+        let members = &self.roster.pool.members;
+        if self.decoded.is_none() && members.iter().any(|member| !self.question.is_native(member)) {
+            // It has to be ready for whoever is back first.
+            self.decode(ask);
+        }
+        // Those who said that it should wait are asked again, and those who failed have had a pause then.
+        let mut tried = self.tried.clone();
+        tried.forget_waits();
+        tried.forgive_passing();
+        let (live, roster) = (Arc::clone(self.live), Arc::clone(self.roster));
+        let wanted = Wanted { live, roster, ask: ask.clone(), tried, dares: self.dares(), until };
+        let place = *self.place.get_or_insert_with(|| gate.line.number());
+        let turn = gate.line.wait(gate, place, wanted).await;
+        self.turns += 1;
+        self.patience = self.patience.saturating_sub(began.until(gate.clock.now()));
+        let admitted = match turn {
+            Turn::Full => return Err(plan),
+            Turn::Over => None,
+            Turn::Admitted(admitted) => Some(admitted),
+        };
+        self.tried.forget_waits();
         self.tried.forgive_passing();
         self.repeats = 0;
-        self.pause(rest).await
+        Ok(admitted)
     }
 
-    /// Waits a little longer than that, so that not all who wait come back at once; false when the time or
-    /// the calls of the request are used up.
-    async fn pause(&self, least: Duration) -> bool {
+    /// Waits a moment, so that not all who wait come back at once; false when the time or the calls of the request
+    /// are used up.
+    async fn pause(&self) -> bool {
         let chance = (self.gate.chance.draw() % 1024) as u32;
-        let wait = least + REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
+        let wait = REPEAT_WAIT / 2 + REPEAT_WAIT / 2 * chance / 1024;
         let spent = self.line.attempts >= self.live.settings.max_attempts;
         if spent || self.gate.clock.now().after(wait) >= self.deadline {
             return false;

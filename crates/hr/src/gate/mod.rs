@@ -3,10 +3,11 @@
 //! [`converse`] tells the story of a request as one function; read it first. [`server`] accepts and stops,
 //! [`lifecycle`] runs it as a process, [`paths`] is every URL and [`routes`] what stands before them, [`caller`] who
 //! may come in, [`intake`] the body, [`wishes`] what its headers ask, [`session`] whose conversation it is, [`question`]
-//! what it asks ([`crossed`] in two dialects at once), [`journey`] what it has tried, [`attempt`] one call to
-//! one candidate, [`lane`] how its answer is read, [`receipt`] its settling, [`reply`] what is past the commit point,
-//! [`held`] what waits for it, [`verdict`] the words when nobody served, [`answer`] every answer of our own;
-//! [`memory`] and [`replies`] are what outlives a request, [`status`], [`models`] and [`count`] the small endpoints.
+//! what it asks ([`crossed`] in two dialects at once), [`journey`] what it has tried, [`line`] where it waits,
+//! [`attempt`] one call to one candidate, [`lane`] how its answer is read, [`receipt`] its settling, [`reply`] what is
+//! past the commit point, [`held`] what waits for it, [`verdict`] the words when nobody served, [`answer`] every answer
+//! of our own; [`memory`] and [`replies`] are what outlives a request, [`status`], [`models`] and [`count`] the small
+//! endpoints.
 //! Nothing here decides whom to try: that is [`hr_core::route`].
 
 pub mod answer;
@@ -23,6 +24,7 @@ pub mod intake;
 pub mod journey;
 pub mod lane;
 pub mod lifecycle;
+pub mod line;
 pub mod losses;
 pub mod memory;
 pub mod models;
@@ -63,6 +65,7 @@ use crate::watch::metrics::Metrics;
 use caller::{Callers, Doors};
 use clock::{Chance, Clock};
 pub use lifecycle::{RunOptions, run};
+use line::Line;
 use memory::Memory;
 use replies::Replies;
 
@@ -250,6 +253,8 @@ pub struct Gate {
     pub metrics: Metrics,
     /// The accounts that sign, with their tokens as they are now.
     pub accounts: Arc<Accounts>,
+    /// Requests that wait for a quota.
+    pub line: Line,
     /// What must be known of earlier replies.
     pub memory: Memory,
     /// The replies that callers may go on from.
@@ -281,6 +286,7 @@ impl Gate {
             chance,
             metrics: Metrics::new(),
             accounts,
+            line: Line::default(),
             memory: Memory::new(),
             replies: Replies::new(),
             store: OnceLock::new(),

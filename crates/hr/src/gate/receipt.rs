@@ -137,6 +137,7 @@ impl Receipt {
     fn settle(&mut self, outcome: Outcome) -> Next {
         let Some(ticket) = self.ticket.take() else { return Next::Another };
         let settled = self.gate.router().settle(self.gate.clock.now(), ticket, outcome);
+        self.gate.line.stir();
         self.gate.changed();
         self.tell(&settled.effects);
         settled.next

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::policy::{MIN_WAIT, Rule};
 use crate::failure::FailureKind;
 use crate::time::Millis;
 
 /// The rest that a key, model, provider or owner takes; also how long a candidate stays suspect.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cooldown {
     until: Millis,
     because: Option<FailureKind>,
@@ -69,6 +71,14 @@ impl Cooldown {
             *self = Self::default();
         }
         recovered
+    }
+
+    /// The rest as it was kept, if it `stays` for its reason. It is no longer than the table has it, whatever the
+    /// clock was when it was kept.
+    pub(super) fn again(self, now: Millis, stays: impl Fn(FailureKind) -> bool) -> Self {
+        let Some(kind) = self.because.filter(|kind| stays(*kind)) else { return Self::default() };
+        let rule = Rule::of(kind);
+        Self { until: self.until.min(now.after(rule.cap.max(rule.stated_cap))), ..self }
     }
 
     /// Ends the rest if `pick` says so of its reason.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Millis;
 
 /// How long a measured latency is believed.
@@ -33,7 +35,7 @@ pub const LEAST_PATIENCE: Duration = Duration::from_secs(8);
 const LATE: u32 = 2;
 
 /// A moving average, how far measurements stray from it, and when it was last fed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Average {
     mean: f64,
     deviation: f64,
@@ -85,7 +87,7 @@ impl Average {
 }
 
 /// How often somebody served lately, of all its calls that ended by its own doing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Reliability {
     good: f64,
     all: f64,

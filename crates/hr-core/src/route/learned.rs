@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::ask::Ask;
 use crate::time::Millis;
 
@@ -27,7 +29,7 @@ pub(super) fn bounds_output(param: &str) -> bool {
 }
 
 /// A size above which requests are refused, as far as refusals told.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ceiling {
     /// The smallest size that was refused, and until when that is believed.
     refused: Option<(u64, Millis)>,
@@ -68,7 +70,7 @@ impl Ceiling {
 }
 
 /// Parameters that a model or provider refuses.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Refusals(Vec<(String, Millis)>);
 
 impl Refusals {

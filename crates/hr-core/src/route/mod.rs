@@ -36,8 +36,8 @@ use std::time::Duration;
 pub use ask::{Ask, Effort, Hint, Losses, Profile, Target, Work};
 pub use breaker::BreakerPhase;
 pub use gate::{Exclusion, Gate, room};
-pub use plan::{Candidate, Choice, Plan};
 pub use merits::{Brief, Merits, Tier};
+pub use plan::{Candidate, Choice, Plan};
 pub use policy::Next;
 pub use saved::{Change, Table};
 pub use score::{Rank, Terms};
@@ -59,8 +59,9 @@ use crate::time::Millis;
 use affinity::{Home, Homes};
 use budget::RetryBudget;
 use planner::{Planner, Scene};
-use slots::Average;
+use saved::Saved;
 use settle::Settlement;
+use slots::Average;
 use slots::Slots;
 
 /// All that routing knows, and the decisions made from it.
@@ -73,6 +74,7 @@ pub struct Router {
     homes: Homes,
     retries: RetryBudget,
     facts: Facts,
+    saved: Saved,
 }
 
 impl Router {
@@ -86,6 +88,7 @@ impl Router {
     /// kept; of keys that went, what still holds at `now` is kept for their return.
     pub fn install(&mut self, now: Millis, pool: Pool) -> Arc<Roster> {
         self.roster = Arc::new(self.slots.enlist(now, pool));
+        self.saved.installed(&mut self.slots);
         Arc::clone(&self.roster)
     }
 
@@ -108,7 +111,13 @@ impl Router {
         if spend::is_sold(member) {
             unlisted.spend = SpendClass::Paid;
         }
-        self.slots.with_model(roster, at, unlisted).map(Arc::new)
+        let own = roster.slots[at].provider;
+        let known = self.slots.providers[own].models.len();
+        let roster = self.slots.with_model(roster, at, unlisted).map(Arc::new);
+        if self.slots.providers[own].models.len() > known {
+            self.saved.arrived(&mut self.slots, own);
+        }
+        roster
     }
 
     /// The roster in force.
@@ -234,15 +243,18 @@ impl Router {
 
     /// What has changed since this was last asked, to be kept over a restart.
     pub fn changes(&mut self) -> Vec<Change> {
-        self.facts.changes()
+        let mut changes = self.saved.changes(&mut self.slots);
+        changes.extend(self.facts.changes());
+        changes
     }
 
     /// Takes back what was kept; returns how much of it could not be read. What belongs to keys and models that are
     /// not in the pool is remembered until they come.
-    pub fn restore(&mut self, _now: Millis, kept: Vec<Change>) -> usize {
+    pub fn restore(&mut self, now: Millis, kept: Vec<Change>) -> usize {
         let abilities = kept.iter().filter(|change| change.table == Table::Capabilities);
         let lost = abilities.filter_map(|change| Some((&change.id, change.kept.as_deref()?)));
-        lost.filter(|(id, kept)| !self.facts.restore(id, kept)).count()
+        let lost = lost.filter(|(id, kept)| !self.facts.restore(id, kept)).count();
+        lost + self.saved.restore(now, &mut self.slots, kept)
     }
 
     /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open
@@ -259,6 +271,7 @@ impl Router {
     /// Learns from the end of an attempt.
     pub fn settle(&mut self, now: Millis, mut ticket: Ticket, outcome: Outcome) -> Settled {
         let reservation = ticket.reservation.take();
+        self.saved.touch(ticket.address);
         self.measure(now, &ticket, &outcome);
         let mut settlement = self.settlement(now, &ticket);
         if let Some(reservation) = reservation {

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::Candidate;
 use super::breaker::Breaker;
 use super::cooldown::Cooldown;
-use super::health::Reliability;
 pub(super) use super::health::Average;
 pub use super::health::LATENCY_MEMORY;
+use super::health::Reliability;
 use super::learned::{Ceiling, Refusals};
 use super::policy::PROVEN_WITHIN;
 use crate::catalog::Provider;
@@ -120,7 +122,7 @@ impl Address {
 }
 
 /// Recent trouble: a count of failures that fades, so that nobody is passed over for old sins.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Trouble {
     weight: f64,
     at: Millis,
@@ -228,7 +230,7 @@ pub(super) struct OwnerSlot {
 #[derive(Debug)]
 pub(super) struct ProviderSlot {
     pub(super) id: String,
-    base_url: String,
+    pub(super) base_url: String,
     pub(super) cooldown: Cooldown,
     pub(super) breaker: Breaker,
     pub(super) refusals: Refusals,

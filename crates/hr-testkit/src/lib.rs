@@ -47,7 +47,7 @@ pub use dialect::Dialect;
 pub use fake::Fake;
 pub use gate::Gate;
 pub use hint::Hint;
-pub use quota::{Counted, Quota};
+pub use quota::{Counted, Quota, Told};
 pub use refusal::{Refusal, Shape};
 pub use script::{Match, Script};
 pub use strict::{Rule, Strictness};

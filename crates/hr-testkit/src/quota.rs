@@ -1,10 +1,10 @@
-//! Quotas that a fake enforces and never reveals beyond the hint it is told to give.
+//! Quotas that a fake enforces and never reveals beyond what it is told to say of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::hint::Hint;
+use crate::hint::{Hint, duration, timestamp};
 
 /// What a quota is counted against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,40 @@ pub enum Counted {
     Together,
 }
 
+/// How headers tell of a quota of requests, with good answers and refusals alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// `x-ratelimit-reset-requests: 1m26.4s`
+    Durations,
+    /// `x-ratelimit-reset-requests: 12.500`, in seconds.
+    Seconds,
+    /// `anthropic-ratelimit-requests-reset: 2026-01-01T00:00:20Z`, rounded up.
+    Dates,
+    /// `x-ratelimit-reset: 1788825600`, in seconds since 1970, rounded up.
+    Unix,
+    /// No word on when it is whole again.
+    Counts,
+}
+
+impl Told {
+    /// The headers that say that so much is left of a limit, which is whole again after this.
+    fn headers(self, (limit, left): (u64, u64), wait: Duration) -> Vec<(String, String)> {
+        let unix = (SystemTime::now() + wait).duration_since(UNIX_EPOCH).unwrap_or_default();
+        let whole = unix.as_secs() + u64::from(unix.subsec_nanos() > 0);
+        let (names, reset) = match self {
+            Self::Durations => ("x-ratelimit-*-requests", Some(duration(wait))),
+            Self::Seconds => ("x-ratelimit-*-requests", Some(format!("{:.3}", wait.as_secs_f64()))),
+            Self::Dates => ("anthropic-ratelimit-requests-*", Some(timestamp(whole))),
+            Self::Unix => ("x-ratelimit-*", Some(whole.to_string())),
+            Self::Counts => ("x-ratelimit-*-requests", None),
+        };
+        let name = |what| names.replace('*', what);
+        let mut headers = vec![(name("limit"), limit.to_string()), (name("remaining"), left.to_string())];
+        headers.extend(reset.map(|reset| (name("reset"), reset)));
+        headers
+    }
+}
+
 /// How much a fake serves before it answers 429. A window opens with the first call and closes after its span.
 #[derive(Clone, Debug)]
 pub struct Quota {
@@ -25,6 +59,8 @@ pub struct Quota {
     concurrent: Option<usize>,
     hint: Hint,
     counted: Counted,
+    owners: Vec<Vec<String>>,
+    told: Option<Told>,
 }
 
 /// The wait that is stated when too many calls run at once: nobody knows when one of them ends.
@@ -34,7 +70,15 @@ impl Quota {
     /// No limit yet, each key by itself, refusals with this hint.
     #[must_use]
     pub fn new(hint: Hint) -> Quota {
-        Quota { requests: None, tokens: None, concurrent: None, hint, counted: Counted::PerKey }
+        Quota {
+            requests: None,
+            tokens: None,
+            concurrent: None,
+            hint,
+            counted: Counted::PerKey,
+            owners: Vec::new(),
+            told: None,
+        }
     }
 
     /// At most so many answers in a span.
@@ -62,6 +106,20 @@ impl Quota {
     #[must_use]
     pub fn counted(mut self, counted: Counted) -> Quota {
         self.counted = counted;
+        self
+    }
+
+    /// Keys of one owner, who are counted as one.
+    #[must_use]
+    pub fn owner<S: Into<String>>(mut self, keys: impl IntoIterator<Item = S>) -> Quota {
+        self.owners.push(keys.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// What headers tell of its requests, with every reply.
+    #[must_use]
+    pub fn told(mut self, told: Told) -> Quota {
+        self.told = Some(told);
         self
     }
 }
@@ -107,6 +165,8 @@ impl Meter {
     }
 
     fn used(&mut self, key: &str, model: &str) -> &mut Used {
+        let owner = self.quota.owners.iter().find(|keys| keys.iter().any(|known| known == key));
+        let key = owner.and_then(|keys| keys.first()).map_or(key, String::as_str);
         let counted = match self.quota.counted {
             Counted::PerKey => (key, ""),
             Counted::PerKeyAndModel => (key, model),
@@ -124,6 +184,17 @@ impl Meter {
         let running = Arc::strong_count(&used.places) - 1;
         let concurrent = quota.concurrent.filter(|most| running >= *most).map(|_| CONCURRENT_WAIT);
         [requests, tokens, concurrent].into_iter().flatten().max().map(|wait| (quota.hint, wait))
+    }
+
+    /// What headers tell of it.
+    pub(crate) fn headers(&mut self, key: &str, model: &str, now: Instant) -> Vec<(String, String)> {
+        let (Some(told), Some((limit, span))) = (self.quota.told, self.quota.requests) else {
+            return Vec::new();
+        };
+        let window = &mut self.used(key, model).requests;
+        window.wait(Some((limit, span)), now);
+        let passed = window.opened.map_or(Duration::ZERO, |opened| now.saturating_duration_since(opened));
+        told.headers((limit, limit.saturating_sub(window.amount)), span.saturating_sub(passed))
     }
 
     /// Counts a call that will be answered.
@@ -153,6 +224,24 @@ mod tests {
         assert_eq!(meter.refusal("a", "m", later), Some((Hint::Bare, Duration::from_secs(6))));
         assert_eq!(meter.refusal("b", "m", later), None, "another key has its own window");
         assert_eq!(meter.refusal("a", "m", start + SPAN), None);
+    }
+
+    #[test]
+    fn keys_of_an_owner_are_one_and_headers_tell_what_is_left() {
+        let quota = Quota::new(Hint::Bare).requests(3, SPAN).owner(["a", "b"]).told(Told::Durations);
+        let mut meter = Meter::new(quota);
+        let start = Instant::now();
+        meter.charge("a", "m", 1);
+        meter.charge("b", "m", 1);
+        let header = |meter: &mut Meter, name: &str| {
+            let headers = meter.headers("b", "m", start);
+            headers.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        };
+        assert_eq!(header(&mut meter, "x-ratelimit-remaining-requests").as_deref(), Some("1"));
+        assert_eq!(header(&mut meter, "x-ratelimit-limit-requests").as_deref(), Some("3"));
+        assert_eq!(header(&mut meter, "x-ratelimit-reset-requests").as_deref(), Some("10s"));
+        meter.charge("a", "m", 1);
+        assert_eq!(meter.refusal("b", "m", start), Some((Hint::Bare, SPAN)));
     }
 
     #[test]

@@ -89,15 +89,20 @@ impl Performance<'_> {
             let refusal = self.world.dialect.unknown_path(method, path);
             return self.reply(stage::refusal(&refusal, self.world.dialect, None), None, receipt);
         };
-        let mut behaviour = match self.world.state.decide(self.world, self.call, endpoint, self.sequence) {
-            Decision::Json(status, body) => {
-                return self.reply(stage::plain(status, "application/json", body.to_string()), None, receipt);
-            }
-            Decision::Play(behaviour, places) => {
-                receipt.places = places;
-                behaviour
-            }
-        };
+        let (mut behaviour, left) =
+            match self.world.state.decide(self.world, self.call, endpoint, self.sequence) {
+                Decision::Json(status, body) => {
+                    return self.reply(
+                        stage::plain(status, "application/json", body.to_string()),
+                        None,
+                        receipt,
+                    );
+                }
+                Decision::Play(behaviour, places, left) => {
+                    receipt.places = places;
+                    (behaviour, left)
+                }
+            };
         loop {
             behaviour = match behaviour {
                 Behaviour::Delayed(delay, then) => {
@@ -119,7 +124,8 @@ impl Performance<'_> {
                     return Err(Broken);
                 }
                 spoken => {
-                    let (stage, told) = self.stage(endpoint, &spoken);
+                    let (mut stage, told) = self.stage(endpoint, &spoken);
+                    stage.headers.extend(left);
                     return self.reply(stage, told, receipt);
                 }
             }

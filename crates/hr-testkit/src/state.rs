@@ -36,12 +36,15 @@ impl Running {
     }
 }
 
+/// Names and values of headers.
+pub(crate) type Headers = Vec<(String, String)>;
+
 /// What is done with a call.
 pub(crate) enum Decision {
     /// This status and body.
     Json(u16, Value),
     /// This, holding these places until it ends.
-    Play(Behaviour, Vec<Place>),
+    Play(Behaviour, Vec<Place>, Headers),
 }
 
 impl State {
@@ -65,7 +68,7 @@ impl State {
     }
 
     /// The headers of every reply.
-    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+    pub(crate) fn headers(&self) -> Headers {
         self.running.lock().script.headers.clone()
     }
 
@@ -77,13 +80,13 @@ impl State {
         let (key, model) = (facts.key, facts.model);
         let stranger = script.keys.as_ref().is_some_and(|keys| !keys.iter().any(|known| known == key));
         if stranger && endpoint != Endpoint::Token {
-            return Decision::Play(world.dialect.unknown_key().into(), Vec::new());
+            return Decision::Play(world.dialect.unknown_key().into(), Vec::new(), Headers::new());
         }
         if let Some(accounts) = &script.accounts
             && endpoint != Endpoint::Token
             && let Some(refusal) = accounts.refusal(bearer(call), account(call))
         {
-            return Decision::Play(refusal.into(), Vec::new());
+            return Decision::Play(refusal.into(), Vec::new(), Headers::new());
         }
         if let Some(strictness) = &script.strictness {
             let inspected = Inspected {
@@ -97,7 +100,7 @@ impl State {
             let wrong = strictness.check(&inspected);
             if let Some(refusal) = strictness.refusal(world.dialect, &wrong) {
                 world.log.violated(sequence, wrong.into_iter().map(|fault| fault.message).collect());
-                return Decision::Play(refusal.into(), Vec::new());
+                return Decision::Play(refusal.into(), Vec::new(), Headers::new());
             }
         }
         let now = Instant::now();
@@ -111,7 +114,8 @@ impl State {
             .filter_map(|meter| meter.refusal(key, model, now))
             .max_by_key(|(_, wait)| *wait);
         if let Some((hint, wait)) = refused {
-            return Decision::Play(Behaviour::rate_limited(hint, wait), Vec::new());
+            let told = applying.iter_mut().flat_map(|meter| meter.headers(key, model, now)).collect();
+            return Decision::Play(Behaviour::rate_limited(hint, wait), Vec::new(), told);
         }
         let behaviour = match script.next(&facts) {
             Some(behaviour) => behaviour.decided(&facts.body, sequence),
@@ -126,8 +130,9 @@ impl State {
             None => Answer::empty().into(),
         };
         let tokens = tokens(&behaviour, call.body.len());
-        let places = applying.into_iter().map(|meter| meter.charge(key, model, tokens)).collect();
-        Decision::Play(behaviour, places)
+        let places = applying.iter_mut().map(|meter| meter.charge(key, model, tokens)).collect();
+        let told = applying.into_iter().flat_map(|meter| meter.headers(key, model, now)).collect();
+        Decision::Play(behaviour, places, told)
     }
 }
 

@@ -196,11 +196,11 @@ impl Judge {
         for &meter in world.meters_of(candidate) {
             let truth = &world.meters[meter];
             let seen = &mut self.seen[meter];
-            let own = |unit, span| (unit, span) == (truth.limit.unit, Some(truth.limit.span));
-            let readings = said.readings.iter().filter(|reading| own(reading.unit, reading.span));
-            for reading in readings {
-                seen.named |= reading.limit == Some(truth.limit.amount);
-            }
+            seen.named |= said.readings.iter().any(|reading| {
+                reading.unit == truth.limit.unit
+                    && reading.span.is_none_or(|span| span == truth.limit.span)
+                    && reading.limit == Some(truth.limit.amount)
+            });
             if reply.refused_by == Some(meter) {
                 seen.refusals += 1;
                 if let Some(wait) = wait {

@@ -45,8 +45,8 @@ pub fn pool() -> Vec<Spec> {
             .limit(tokens(8_000, Minute, Bucket))
             .faults(FEW_FAULTS)
             .published(1.0),
-        // Full headers, filled evenly; an organisation's two keys.
-        Spec::new("organisation", Voice::OPEN)
+        // Full headers that do not say over which span they count, filled evenly; an organisation's two keys.
+        Spec::new("organisation", Voice { names: false, ..Voice::OPEN })
             .owners(OwnerScope::Organisation, vec![Owner::of(2).declared()])
             .limit(requests(2, Minute, Bucket))
             .limit(tokens(20_000, Minute, Bucket))
@@ -68,7 +68,7 @@ pub fn pool() -> Vec<Spec> {
             .faults(FEW_FAULTS)
             .published(1.2),
         // Headers without a reset; each model by itself; a month's tokens that only the refusals show.
-        Spec::new("no-resets", Voice { good: Telling::Left, refusal: Telling::Left, words: Words::Bare })
+        Spec::new("no-resets", Voice { good: Telling::Left, refusal: Telling::Left, ..Voice::SILENT })
             .models(&[("medium", 131_072)])
             .owners(OwnerScope::Organisation, vec![Owner::of(2), Owner::of(1)])
             .limit(requests(2, Minute, Aligned))

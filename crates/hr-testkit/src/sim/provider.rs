@@ -44,16 +44,23 @@ pub struct Voice {
     pub refusal: Telling,
     /// The bodies of its refusals.
     pub words: Words,
+    /// Whether it says over which span a limit counts, and whom it counts.
+    pub names: bool,
 }
 
 impl Voice {
     /// One that says nothing but that it refuses.
-    pub const SILENT: Self = Self { good: Telling::Nothing, refusal: Telling::Nothing, words: Words::Bare };
+    pub const SILENT: Self =
+        Self { good: Telling::Nothing, refusal: Telling::Nothing, words: Words::Bare, names: true };
     /// One whose refusals say when to come again, and nothing else.
     pub const RETRY_AFTER: Self = Self { words: Words::Wait, ..Self::SILENT };
     /// One whose headers tell everything all the time.
-    pub const OPEN: Self =
-        Self { good: Telling::LeftAndReset, refusal: Telling::LeftAndReset, words: Words::LimitAndWait };
+    pub const OPEN: Self = Self {
+        good: Telling::LeftAndReset,
+        refusal: Telling::LeftAndReset,
+        words: Words::LimitAndWait,
+        names: true,
+    };
 }
 
 /// Somebody whom a provider counts, and the keys that belong to them.
@@ -236,7 +243,12 @@ impl Spec {
         let mut page = format!(
             "id = \"{id}\"\nname = \"{id}\"\norder = 1\ndialect = \"openai_chat\"\nauth = \"bearer\"\n\
              base_url = \"https://{id}.example/v1\"\nprefix = \"{prefix}\"\nkey_vars = [\"{prefix}_API_KEY\"]\n\
-             spend = \"free\"\n"
+             spend = \"{}\"\n",
+            match self.spend {
+                SpendClass::Free => "free",
+                SpendClass::Included => "included",
+                SpendClass::Paid => "paid",
+            }
         );
         let Some(factor) = self.published else { return page };
         for limit in &self.limits {

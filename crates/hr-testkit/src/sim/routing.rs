@@ -14,7 +14,7 @@ use super::load::Request;
 use super::world::{Ending, Reply, World};
 
 /// The gateway's own: calls that a request may cost.
-const MAX_ATTEMPTS: u32 = 12;
+const MAX_ATTEMPTS: u32 = 64;
 /// The gateway's own: calls of a request that may go to whoever is known to be failing.
 const KNOWN_BAD_BUDGET: u32 = 16;
 /// The gateway's own: how often a request asks those again who failed it.

@@ -61,6 +61,8 @@ pub enum Change {
     Foreign(f64),
     /// What it says of waits is off: they are said to be this long, or the truth is said again.
     Claims(Option<Duration>),
+    /// What its headers say there is and is left is this many times the truth.
+    Boasts(f64),
 }
 
 /// A provider.
@@ -72,6 +74,7 @@ struct Place {
     applies: Vec<Vec<Vec<usize>>>,
     down: bool,
     claims: Option<Duration>,
+    boasts: f64,
 }
 
 /// All providers.
@@ -103,7 +106,14 @@ impl World {
                 applies.push(of_models);
             }
             let owners = spec.owner_of_each_key();
-            world.places.push(Place { spec: spec.clone(), owners, applies, down: false, claims: None });
+            world.places.push(Place {
+                spec: spec.clone(),
+                owners,
+                applies,
+                down: false,
+                claims: None,
+                boasts: 1.0,
+            });
         }
         for place in 0..world.places.len() {
             world.use_up(place, now);
@@ -286,6 +296,7 @@ impl World {
         match *change {
             Change::Down(down) => place.down = down,
             Change::Claims(claims) => place.claims = claims,
+            Change::Boasts(factor) => place.boasts = factor,
             Change::Scale(unit, span, factor) => {
                 for meter in own {
                     let meter = &mut self.meters[meter];
@@ -326,12 +337,15 @@ impl World {
         let told =
             own.into_iter().filter(|meter| telling != Telling::Nothing && self.meters[*meter].limit.told);
         let told: Vec<usize> = told.collect();
+        let boasts = self.places[candidate.member].boasts;
         let readings = told.into_iter().map(|number| {
-            let left = self.meters[number].left(clock).max(0.0).floor();
+            let more = (self.meters[number].limit.amount * (boasts - 1.0)).round();
+            let left = (self.meters[number].left(clock).max(0.0) + more).floor();
             let whole = self.meters[number].whole_at(clock).map(|its| self.ours(candidate.member, its));
             let reset = whole.filter(|_| telling == Telling::LeftAndReset);
             let reading = self.reading(candidate, number, Source::Header);
-            Reading { remaining: Some(left), reset, ..reading }
+            let limit = reading.limit.map(|amount| amount + more);
+            Reading { limit, remaining: Some(left), reset, ..reading }
         });
         let readings = readings.collect();
         Said { readings, clock: Some(clock) }
@@ -340,11 +354,13 @@ impl World {
     /// What can be said of a meter at any time.
     fn reading(&self, candidate: Candidate, meter: usize, source: Source) -> Reading {
         let limit = &self.meters[meter].limit;
+        let spec = self.spec(candidate);
+        let names = spec.voice.names;
         Reading {
-            owner: Some(self.spec(candidate).scope),
+            owner: names.then_some(spec.scope),
             reach: if limit.shared { Reach::AllModels } else { Reach::ThisModel },
             unit: limit.unit,
-            span: Some(limit.span),
+            span: names.then_some(limit.span),
             limit: Some(limit.amount),
             remaining: None,
             reset: None,
@@ -366,7 +382,8 @@ impl World {
         let wait = until.map(|until| Duration::from_secs(now.until(until).as_millis().div_ceil(1000) as u64));
         let mut said = self.said(now, candidate, voice.refusal);
         if named {
-            let same = |known: &Reading| known.unit == limit.unit && known.span == Some(limit.span);
+            let span = voice.names.then_some(limit.span);
+            let same = |known: &Reading| known.unit == limit.unit && known.span == span;
             if !said.readings.iter().any(same) {
                 let reading = self.reading(candidate, meter, Source::Body);
                 let reset = wait.map(|wait| now.after(wait));

@@ -4,13 +4,17 @@
 mod world;
 
 mod abilities;
+mod affinity;
 mod breaker;
 mod issuers;
+mod kept;
 mod losses;
+mod outage;
 mod own_machine;
 mod preferences;
 mod reloads;
 mod rests;
+mod spend;
 mod tried;
 mod turns;
 

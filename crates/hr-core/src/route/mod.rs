@@ -133,7 +133,7 @@ impl Router {
     #[must_use]
     pub fn plan(&self, now: Millis, roster: &Roster, ask: &Ask, tried: &Tried, draw: u64) -> Plan {
         let session = ask.session.filter(|_| ask.work == Work::Chat);
-        let home = session.and_then(|session| self.homes.find(now, session));
+        let home = session.filter(|_| !ask.begins).and_then(|session| self.homes.find(now, session));
         let retries = self.retries.allows(now);
         let scene = Scene { now, roster, slots: &self.slots, ask, tried, draw, home, retries };
         let plan = Planner::new(scene).run();

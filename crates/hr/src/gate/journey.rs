@@ -43,8 +43,9 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-hermes-attempts");
 /// The name that a coding agent gives itself.
 const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
 
-/// Calls that one request may spend on candidates that are known to be failing, or that have failed it. Large
-/// enough that where six calls of ten fail, hardly one request of ten thousand runs out of it.
+/// Calls that one request may spend on candidates that are known to be failing, or that have failed it, of those that
+/// the router allows to all together: one request does not use up what is for many. Large enough that where six calls
+/// of ten fail, hardly one request of ten thousand runs out of it.
 const KNOWN_BAD_BUDGET: u32 = 16;
 
 /// How often candidates that have failed a request for a passing reason are asked again.

@@ -169,6 +169,7 @@ impl Wanted {
             difficulty: 0,
             issuers: Vec::new(),
             session: None,
+            begins: false,
             hint: None,
             ..self.ask.clone()
         };

@@ -19,6 +19,8 @@ pub mod merits;
 pub mod plan;
 mod planner;
 pub mod policy;
+pub mod record;
+pub mod replay;
 pub mod saved;
 pub mod score;
 pub mod settle;

@@ -7,7 +7,7 @@ use super::merits::{Brief, Merits};
 use super::score::Terms;
 use super::spend::Permit;
 use super::turns::Turns;
-use crate::quota::Need;
+use crate::quota::{Need, Outlook};
 use crate::time::Millis;
 
 /// The most choices of a plan: more than any request may call. In a larger pool the rest is only counted.
@@ -51,6 +51,9 @@ pub struct Choice {
     /// What that was computed from.
     #[serde(skip)]
     pub merits: Merits,
+    /// What was known of its quotas.
+    #[serde(skip)]
+    pub outlook: Outlook,
     /// How its model's keys take turns.
     #[serde(skip)]
     pub turns: Turns,

@@ -75,6 +75,7 @@ struct Lot {
 struct Found {
     lot: usize,
     key: usize,
+    outlook: Outlook,
     known_bad: bool,
     test: bool,
     retry: bool,
@@ -441,7 +442,7 @@ impl<'a> Planner<'a> {
         };
         self.open += usize::from(tier == Tier::Open);
         let lot = self.lot(at, merits, walk.lots);
-        self.found.push(Found { lot, key, known_bad, test: trial.is_some(), retry });
+        self.found.push(Found { lot, key, outlook, known_bad, test: trial.is_some(), retry });
     }
 
     /// The lot of keys that are worth this.
@@ -499,6 +500,7 @@ impl<'a> Planner<'a> {
             known_bad: found.known_bad,
             terms: lot.terms,
             merits: lot.merits,
+            outlook: found.outlook,
             turns: self.turns(group),
             permit: group.permit,
             need: group.need,

@@ -12,6 +12,7 @@ mod losses;
 mod outage;
 mod own_machine;
 mod preferences;
+mod records;
 mod reloads;
 mod rests;
 mod spend;

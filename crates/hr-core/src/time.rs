@@ -65,7 +65,7 @@ impl Millis {
     }
 }
 
-const SECONDS_A_DAY: i64 = 86_400;
+pub(crate) const SECONDS_A_DAY: i64 = 86_400;
 /// Days from the first of March of the year 0 to the first of January 1970.
 const EPOCH_DAYS: i64 = 719_468;
 /// Days of four hundred years, after which the calendar repeats.
@@ -98,7 +98,7 @@ fn offset_in_seconds(text: &str) -> Option<i64> {
 }
 
 /// Days from 1970 to a date. The year is taken to begin in March, so that a leap day is its last one.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -106,7 +106,7 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// The date so many days after the first of January 1970.
-fn date_of(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH_DAYS;
     let (era, of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -1,179 +1,353 @@
-//! The buckets of one provider.
+//! The buckets of one provider, and the questions that are asked of them.
+//!
+//! A key belongs to an account: that of its declared owner, or one of its own. What is counted against an address
+//! belongs to everybody's account, and owners that seem to be one have a joint one besides their own. A call counts in
+//! all of those.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use super::reading::Said;
-use super::view::OwnerQuota;
-use crate::catalog::Limit;
-use crate::failure::{Failure, FailureKind};
+use super::account::{Account, MAX_BUCKETS, Name};
+use super::bucket::Bucket;
+use super::calendar::{Cycle, length};
+use super::call::{Headroom, Hold, Need, Reservation, Seat, Trial};
+use super::estimate::Estimate;
+use super::gauge::{Amounts, both};
+use super::models::{ModelSet, Models};
+use super::owners::Union;
+use super::reading::{Reach, Source};
+use super::trials::Trials;
+use super::window::{Rolling, Window};
+use crate::catalog::{Limit, LimitSpan, LimitUnit, OwnerScope};
 use crate::secret::KeyId;
 use crate::time::Millis;
-use crate::usage::Usage;
 
-/// A key with a model, by the numbers that the ledger's user gave them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Seat {
-    /// The key.
-    pub key: usize,
-    /// The model.
-    pub model: usize,
-}
+/// Everybody's account.
+pub(super) const EVERYONE: usize = 0;
 
-/// What a call is expected to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Need {
-    /// Tokens of the prompt.
-    pub input: u64,
-    /// Tokens of the answer, as far as can be guessed.
-    pub output: u64,
-    /// US dollars, where the price is known.
-    pub cost: f64,
-}
-
-/// Why a call has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// Until when, as far as is known.
-    pub until: Millis,
-    /// [`FailureKind::RateLimited`] for a short span, [`FailureKind::QuotaSpent`] for a long one.
-    pub because: FailureKind,
-}
-
-/// What is known of the quotas of a call that there is room for. Shares are of the tightest bucket.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Outlook {
-    /// What only the catalogue or a guess says is used up: it goes last.
-    pub likely_spent: bool,
-    /// The part that is left of the quota that lapses next, from 0 to 1, when that is known.
-    pub lapsing: Option<f32>,
-    /// How long until what is left of it lapses.
-    pub lapses_in: Option<Duration>,
-    /// Calls that are left of the scarcest long (day or longer) quota, when that is known.
-    pub scarce: Option<u32>,
-}
-
-/// Whether there is room for a call.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Headroom {
-    /// There is, or nothing is known against it.
-    Open(Outlook),
-    /// There is none by what the provider said or did.
-    Spent(Hold),
-    /// There is none, by something that one call may put to the test now.
-    Test(Hold, Trial),
-}
-
-/// What is put to the test by a call that there should be no room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trial {
-    /// A provider's word on when a quota is back: the call takes its usual place.
-    Claim,
-    /// A limit that may have grown: the call is made when nobody else is left.
-    Limit,
-}
-
-/// A call that is reserved in every bucket that applies. It must be settled or released.
-#[must_use = "a reservation that is never settled keeps its quota for ever"]
-#[derive(Debug)]
-pub struct Reservation {
-    /// Where it counts.
-    pub seat: Seat,
-    /// When it was made.
-    pub at: Millis,
-    /// What was reserved.
-    pub need: Need,
-    /// Whether it tests a claim.
-    pub test: bool,
-}
-
-/// How a reserved call ended.
+/// A call that was reserved and has not ended.
 #[derive(Clone, Copy, Debug)]
-pub enum End<'a> {
-    /// It served.
-    Served {
-        /// What it used, as reported.
-        usage: &'a Usage,
-        /// What its reply said of limits.
-        said: &'a Said,
-    },
-    /// It failed; only [`FailureKind::RateLimited`] and [`FailureKind::QuotaSpent`] say that a quota is used up.
-    Failed(&'a Failure),
-    /// It says nothing of itself: given up, or never sent.
-    Dropped,
-}
-
-/// What the ledger has learned, to be told to people.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Lesson {
-    /// Calls with this key (and model, where one only) have to wait.
-    Held {
-        /// The key.
-        key: usize,
-        /// The model, where only one has to wait.
-        model: Option<usize>,
-        /// Why and until when.
-        hold: Hold,
-    },
-    /// They need not wait any more, though that was said.
-    Free {
-        /// The key.
-        key: usize,
-        /// The model, where only one had to wait.
-        model: Option<usize>,
-    },
-    /// Something else, as a clause for people.
-    Told(String),
+pub(super) struct UnderWay {
+    pub(super) key: usize,
+    pub(super) model: u32,
+    pub(super) amounts: Amounts,
+    /// It puts something to the test.
+    pub(super) trial: Option<Trial>,
 }
 
 /// The buckets of one provider.
-#[derive(Debug, Default)]
-pub struct Ledger {}
+#[derive(Debug)]
+pub struct Ledger {
+    pub(super) accounts: Vec<Account>,
+    pub(super) names: BTreeMap<Name, usize>,
+    /// By the key's number: its id and its account.
+    pub(super) keys: Vec<(KeyId, usize)>,
+    /// Likewise, where a plan looks.
+    pub(super) homes: Vec<u32>,
+    pub(super) models: Models,
+    /// By our number of the model.
+    pub(super) estimates: Vec<Estimate>,
+    pub(super) published: Vec<Limit>,
+    pub(super) under_way: Vec<Option<UnderWay>>,
+    vacant: Vec<usize>,
+    pub(super) trials: Trials,
+    /// By joint account.
+    pub(super) unions: BTreeMap<usize, Union>,
+    /// By how many milliseconds the provider's clock is ahead of ours.
+    pub(super) ahead: i64,
+    /// Models whose estimates have changed since they were last kept.
+    pub(super) learned: Vec<u32>,
+    /// Accounts that are no more and were kept.
+    pub(super) gone: Vec<String>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            accounts: vec![Account::new(Name::Everyone)],
+            names: BTreeMap::from([(Name::Everyone, EVERYONE)]),
+            keys: Vec::new(),
+            homes: Vec::new(),
+            models: Models::default(),
+            estimates: Vec::new(),
+            published: Vec::new(),
+            under_way: Vec::new(),
+            vacant: Vec::new(),
+            trials: Trials::default(),
+            unions: BTreeMap::new(),
+            ahead: 0,
+            learned: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+}
 
 impl Ledger {
     /// Makes a key known under this number, or notes that its declared owner changed.
-    pub fn key(&mut self, _number: usize, _id: &KeyId, _owner: Option<&str>) {}
+    pub fn key(&mut self, number: usize, id: &KeyId, owner: Option<&str>) {
+        let name = match owner {
+            Some(owner) => Name::Owner(owner.to_owned()),
+            None => Name::Key(id.0.clone()),
+        };
+        let account = self.account(name);
+        while self.keys.len() <= number {
+            self.keys.push((KeyId(String::new()), EVERYONE));
+            self.homes.push(0);
+        }
+        let before = std::mem::replace(&mut self.keys[number], (id.clone(), account));
+        self.homes[number] = u32::try_from(account).unwrap_or(0);
+        if before.1 == account {
+            return;
+        }
+        self.accounts[account].keys.push(number);
+        // What the key used by itself before somebody said whose it is counts for them.
+        let own = self.names.get(&Name::Key(id.0.clone())).copied();
+        for from in [Some(before.1), own].into_iter().flatten() {
+            if from != EVERYONE && from != account {
+                self.accounts[from].keys.retain(|key| *key != number);
+                self.move_use(from, account);
+            }
+        }
+    }
 
     /// Makes a model known under this number.
-    pub fn model(&mut self, _number: usize, _id: &str) {}
+    pub fn model(&mut self, number: usize, id: &str) {
+        self.models.number(number, id);
+        let model = self.models.own(number);
+        self.meet(model);
+    }
 
     /// Takes note of what is published in the catalogue.
-    pub fn publish(&mut self, _limits: &[Limit]) {}
+    pub fn publish(&mut self, limits: &[Limit]) {
+        if self.published == limits {
+            return;
+        }
+        self.published = limits.to_vec();
+        for account in &mut self.accounts {
+            for bucket in &mut account.buckets {
+                bucket.set_limit(Source::Catalog, None);
+            }
+        }
+    }
 
     /// Whether there is room for a call.
     #[must_use]
-    pub fn headroom(&self, _now: Millis, _seat: Seat, _need: Need) -> Headroom {
-        Headroom::Open(Outlook::default())
+    pub fn headroom(&self, now: Millis, seat: Seat, need: Need) -> Headroom {
+        let model = self.models.own(seat.model);
+        let amounts = self.amounts(model, &need);
+        let home = self.homes.get(seat.key).map_or(EVERYONE, |home| *home as usize);
+        let account = &self.accounts[home];
+        let mut headroom = account.look(now, model, &amounts);
+        if let Some(joint) = account.joint {
+            headroom = both(headroom, self.accounts[joint].look(now, model, &amounts));
+        }
+        let everyone = &self.accounts[EVERYONE];
+        if !everyone.is_blank() && home != EVERYONE {
+            headroom = both(headroom, everyone.look(now, model, &amounts));
+        }
+        match headroom {
+            Headroom::Test(hold, Trial::Limit) if !self.trials.are_left() => Headroom::Spent(hold),
+            headroom => headroom,
+        }
+    }
+
+    /// What calls of a seat have to wait for now, if anything.
+    #[must_use]
+    pub fn hold(&self, now: Millis, seat: Seat) -> Option<Hold> {
+        match self.headroom(now, seat, Need { input: 1, ..Need::default() }) {
+            Headroom::Open(_) => None,
+            Headroom::Spent(hold) | Headroom::Test(hold, _) => Some(hold),
+        }
     }
 
     /// Reserves a call in every bucket that applies, whether or not there is room.
     pub fn reserve(&mut self, now: Millis, seat: Seat, need: Need) -> Reservation {
-        Reservation { seat, at: now, need, test: false }
-    }
-
-    /// Corrects a reservation to what the call took, and learns from its end.
-    pub fn settle(&mut self, _now: Millis, _reservation: Reservation, _end: End<'_>) -> Vec<Lesson> {
-        Vec::new()
+        let trial = match self.headroom(now, seat, need) {
+            Headroom::Test(_, trial) => Some(trial),
+            _ => None,
+        };
+        let model = self.models.own(seat.model);
+        let amounts = self.amounts(model, &need);
+        self.trials.call();
+        for account in self.accounts_of(seat.key) {
+            self.lay_out(now, account, model);
+            if let Some(trial) = trial {
+                self.begin_trial(now, account, model, &amounts, trial);
+            }
+            let account = &mut self.accounts[account];
+            for bucket in account.buckets.iter_mut().filter(|bucket| bucket.models.covers(model)) {
+                bucket.observe(now);
+                bucket.reserve(now, amounts.of(bucket.unit));
+            }
+            account.refresh(now, Some(model));
+        }
+        if trial == Some(Trial::Limit) {
+            self.trials.begin();
+        }
+        let call = UnderWay { key: seat.key, model, amounts, trial };
+        let place = self.vacant.pop().unwrap_or_else(|| {
+            self.under_way.push(None);
+            self.under_way.len() - 1
+        });
+        self.under_way[place] = Some(call);
+        Reservation { seat, at: now, need, test: trial.is_some(), place }
     }
 
     /// The next instant at which a bucket frees something that calls wait for.
     #[must_use]
-    pub fn next_wakeup(&self, _now: Millis) -> Option<Millis> {
-        None
+    pub fn next_wakeup(&self, now: Millis) -> Option<Millis> {
+        self.accounts
+            .iter()
+            .filter(|account| !account.is_blank())
+            .filter_map(|account| account.wakes(now))
+            .min()
     }
 
-    /// What is left of each quota of each owner.
-    #[must_use]
-    pub fn view(&self, _now: Millis, _provider: &str) -> Vec<OwnerQuota> {
-        Vec::new()
+    /// Takes a call off the list of those under way.
+    pub(super) fn finish(&mut self, place: usize) -> Option<UnderWay> {
+        let call = self.under_way.get_mut(place)?.take()?;
+        self.vacant.push(place);
+        Some(call)
     }
 
-    /// What has changed since it was last asked: a stable id and what to keep of it, `None` to forget it.
-    pub fn changes(&mut self) -> Vec<(String, Option<String>)> {
-        Vec::new()
+    /// What a call is expected to take, by what calls to its model have taken.
+    pub(super) fn amounts(&self, model: u32, need: &Need) -> Amounts {
+        match self.estimates.get(model as usize) {
+            Some(estimate) => estimate.amounts(need),
+            None => Estimate::default().amounts(need),
+        }
     }
 
-    /// Takes back what was kept. Keys and models that are not known yet are remembered until they come.
-    pub fn restore(&mut self, _now: Millis, _id: &str, _kept: &str) -> bool {
-        false
+    /// The account of this name.
+    pub(super) fn account(&mut self, name: Name) -> usize {
+        if let Some(&account) = self.names.get(&name) {
+            return account;
+        }
+        self.accounts.push(Account::new(name.clone()));
+        self.names.insert(name, self.accounts.len() - 1);
+        self.accounts.len() - 1
+    }
+
+    /// The accounts that a key's calls count in.
+    pub(super) fn accounts_of(&self, key: usize) -> impl Iterator<Item = usize> + use<> {
+        let home = self.home(key);
+        let own = (home != EVERYONE).then_some(home);
+        [own, self.accounts[home].joint, Some(EVERYONE)].into_iter().flatten()
+    }
+
+    /// The account that a key belongs to.
+    pub(super) fn home(&self, key: usize) -> usize {
+        self.homes.get(key).map_or(EVERYONE, |home| *home as usize)
+    }
+
+    /// Lets sets of models take in one that has become known.
+    pub(super) fn meet(&mut self, model: u32) {
+        let id = self.models.id(model).to_owned();
+        for account in &mut self.accounts {
+            account.buckets.iter_mut().for_each(|bucket| bucket.models.meet(model, &id));
+            account.holds.iter_mut().for_each(|held| held.models.meet(model, &id));
+        }
+    }
+
+    /// Makes the buckets of published limits for a model that is called for the first time.
+    pub(super) fn lay_out(&mut self, now: Millis, account: usize, model: u32) {
+        if account != EVERYONE {
+            self.accounts[account].watch(model);
+        }
+        for index in 0..self.published.len() {
+            let limit = &self.published[index];
+            let everybodys = limit.owner == OwnerScope::Address;
+            if everybodys != (account == EVERYONE) {
+                continue;
+            }
+            let models = self.models.reached(&limit.reach(), model);
+            if !models.covers(model) {
+                continue;
+            }
+            let (unit, per, amount) = (limit.unit, limit.per, limit.amount);
+            let place = match self.accounts[account].find(&models, unit, Some(per)) {
+                Some(place) => place,
+                None => match self.open(now, account, models, unit, Some(per), None) {
+                    Some(place) => place,
+                    None => continue,
+                },
+            };
+            let bucket = &mut self.accounts[account].buckets[place];
+            if bucket.limits[Source::Catalog as usize].is_none() && amount.is_finite() && amount >= 0.0 {
+                bucket.set_limit(Source::Catalog, Some(amount));
+            }
+        }
+        if account == EVERYONE && !self.accounts[account].is_blank() {
+            self.accounts[account].watch(model);
+        }
+    }
+
+    /// Makes a bucket in which the calls that are under way count; `None` when there are too many.
+    pub(super) fn open(
+        &mut self,
+        now: Millis,
+        account: usize,
+        models: ModelSet,
+        unit: LimitUnit,
+        span: Option<LimitSpan>,
+        scope: Option<OwnerScope>,
+    ) -> Option<usize> {
+        if self.accounts[account].buckets.len() >= MAX_BUCKETS {
+            return None;
+        }
+        let published = self.published.iter().find(|limit| {
+            let alike = limit.unit == unit && Some(limit.per) == span;
+            alike && (limit.models.is_empty() || self.overlap(&limit.reach(), &models))
+        });
+        let cycle = published.and_then(|limit| limit.reset.as_deref()).and_then(Cycle::named);
+        let scope = scope.or(published.map(|limit| limit.owner));
+        let window = match (cycle, span.and_then(length)) {
+            _ if unit == LimitUnit::Concurrent => Window::Still { used: 0.0 },
+            (Some(cycle), length) => Window::fixed(length, Some(cycle), self.ahead),
+            (None, Some(length)) if unit != LimitUnit::Percent => Window::Rolling(Rolling::new(length)),
+            (None, length) => Window::fixed(length, None, self.ahead),
+        };
+        let mut bucket = Bucket::new(models, unit, span, scope, window);
+        for call in self.under_way.iter().flatten() {
+            let counts =
+                bucket.models.covers(call.model) && self.accounts_of(call.key).any(|own| own == account);
+            if counts {
+                bucket.reserve(now, call.amounts.of(unit));
+            }
+        }
+        self.accounts[account].buckets.push(bucket);
+        Some(self.accounts[account].buckets.len() - 1)
+    }
+
+    fn overlap(&self, reach: &Reach, models: &ModelSet) -> bool {
+        match (reach, models) {
+            (Reach::Models(patterns), ModelSet::One(model)) => self.models.matching(patterns).covers(*model),
+            (Reach::Models(patterns), ModelSet::Some { patterns: others, .. }) => patterns == others,
+            (Reach::Models(_), ModelSet::All) => false,
+            (Reach::AllModels | Reach::ThisModel, _) => true,
+        }
+    }
+
+    /// Takes note of what a call puts to the test.
+    fn begin_trial(&mut self, now: Millis, account: usize, model: u32, amounts: &Amounts, trial: Trial) {
+        let account = &mut self.accounts[account];
+        let blocks: Vec<_> = account.blocks(now, model, amounts).collect();
+        let tested = blocks.iter().any(|(_, block)| block.test_from <= now);
+        for (place, block) in blocks {
+            let tests = block.test_from <= now;
+            match place.map(|place| &mut account.buckets[place]) {
+                Some(bucket) if tests => {
+                    if let Some(claim) = &mut bucket.claim {
+                        claim.tested(now);
+                    }
+                }
+                Some(bucket) if trial == Trial::Limit => bucket.trial_from = None,
+                _ => {}
+            }
+        }
+        if tested {
+            account.tested = Some(now);
+            let holds = account.holds.iter_mut().filter(|held| held.models.covers(model));
+            holds.filter(|held| now < held.until).for_each(|held| held.claim.tested(now));
+        }
     }
 }

@@ -27,6 +27,8 @@ pub enum Next {
 pub enum Consequence {
     /// Nothing: it says nothing of the candidate's health.
     Nothing,
+    /// A quota is used up: whose, and until when, is for [`crate::quota`] to tell, within the times given here.
+    Account,
     /// It rests and is not called meanwhile, not even as a last resort.
     Cool,
     /// It is called only after all who are not suspect; a stated wait makes it a [`Consequence::Cool`].
@@ -96,6 +98,11 @@ impl Rule {
         Self::plain(Consequence::Cool, scope, base, cap)
     }
 
+    /// A quota that is used up: its owner waits.
+    const fn account(base: Duration, cap: Duration) -> Self {
+        Self::plain(Consequence::Account, Scope::KeyModel, base, cap)
+    }
+
     /// Trouble that may have passed already: suspect for a moment, and a sample for the breaker. It is held
     /// against the one candidate that had it; that it is everybody's is for the breaker to find.
     const fn passing() -> Self {
@@ -128,15 +135,11 @@ impl Rule {
             K::Loop => Self::cool(Scope::Provider, hours(1), hours(1)),
             K::TooLarge => Self::learn(Consequence::LearnCeiling, hours(6)),
             K::Unsupported => Self::learn(Consequence::LearnRefusal, hours(24)),
-            K::RateLimited => Self {
-                stated_cap: hours(1),
-                repeat: true,
-                ..Self::cool(Scope::KeyModel, minutes(1), minutes(15))
-            },
-            K::QuotaSpent => {
-                // Plans count in weeks at the longest.
-                Self { stated_cap: hours(7 * 24), ..Self::cool(Scope::KeyModel, hours(1), hours(6)) }
+            K::RateLimited => {
+                Self { stated_cap: hours(1), repeat: true, ..Self::account(minutes(1), minutes(15)) }
             }
+            // Plans count in weeks at the longest.
+            K::QuotaSpent => Self { stated_cap: hours(7 * 24), ..Self::account(hours(1), hours(6)) },
             K::Overloaded | K::ServerError | K::Network | K::Malformed | K::Empty | K::Cut => Self::passing(),
             // Once more would be one more full wait.
             K::Timeout => Self { repeat: false, ..Self::passing() },
@@ -166,8 +169,8 @@ mod tests {
             (ProviderGone, Cool, Provider, 86_400, 86_400, 86_400, false, false, false),
             (TooLarge, LearnCeiling, Model, 21_600, 21_600, 21_600, false, false, false),
             (Unsupported, LearnRefusal, Model, 86_400, 86_400, 86_400, false, false, false),
-            (RateLimited, Cool, KeyModel, 60, 900, 3_600, false, true, false),
-            (QuotaSpent, Cool, KeyModel, 3_600, 21_600, 604_800, false, false, false),
+            (RateLimited, Account, KeyModel, 60, 900, 3_600, false, true, false),
+            (QuotaSpent, Account, KeyModel, 3_600, 21_600, 604_800, false, false, false),
             (Overloaded, Suspect, KeyModel, 1, 30, 60, true, true, false),
             (ServerError, Suspect, KeyModel, 1, 30, 60, true, true, false),
             (Network, Suspect, KeyModel, 1, 30, 60, true, true, false),

@@ -164,24 +164,17 @@ impl Settlement<'_> {
     }
 
     fn lesson(&self, lesson: Lesson) -> Effect {
-        let provider = self.provider.id.clone();
-        let model_id = |model: Option<usize>| model.map(|slot| self.provider.models[slot].id.clone());
-        let key_id = |key: usize| Some(self.provider.keys[key].id.clone());
-        let scope = |model: Option<usize>| if model.is_some() { Scope::KeyModel } else { Scope::Key };
         match lesson {
-            Lesson::Held { key, model, hold: Hold { until, because } } => Effect::Cooled {
-                scope: scope(model),
-                provider,
-                model: model_id(model),
-                key: key_id(key),
-                until,
-                because,
-            },
-            Lesson::Free { key, model } => {
-                Effect::Recovered { scope: scope(model), provider, model: model_id(model), key: key_id(key) }
+            Lesson::Held { scope, hold: Hold { until, because } } => {
+                let (provider, model, key) = self.names(scope);
+                Effect::Cooled { scope, provider, model, key, until, because }
+            }
+            Lesson::Free { scope } => {
+                let (provider, model, key) = self.names(scope);
+                Effect::Recovered { scope, provider, model, key }
             }
             Lesson::Told(what) => {
-                let model = model_id(Some(self.ticket.address.model));
+                let (provider, model, _) = self.names(Scope::KeyModel);
                 Effect::Learned { provider, model, what }
             }
         }
@@ -256,7 +249,7 @@ impl Settlement<'_> {
             self.provider.models[self.ticket.address.model].errors += 1;
         }
         match rule.consequence {
-            Consequence::Nothing => {}
+            Consequence::Nothing | Consequence::Account => {}
             Consequence::Cool => self.cool(failure, &rule),
             Consequence::Suspect => {
                 self.provider.trouble.add(self.now);
@@ -296,10 +289,8 @@ impl Settlement<'_> {
     fn scope(&self, failure: &Failure, rule: &Rule) -> Scope {
         let Address { model, owner, .. } = self.ticket.address;
         match failure.scope {
-            Some(Scope::Owner) => {
-                let shared = matches!(failure.kind, FailureKind::RateLimited | FailureKind::QuotaSpent);
-                if shared && owner.is_some() { Scope::Owner } else { Scope::Key }
-            }
+            // What is wrong with a key is not wrong with all of its owner's; their quotas are the ledger's.
+            Some(Scope::Owner) => Scope::Key,
             Some(scope) => scope,
             None => {
                 let proven = match rule.scope {

@@ -1,0 +1,193 @@
+//! What a reading does to its bucket. What cannot be true is clamped; what is old is passed over.
+
+use std::time::Duration;
+
+use super::bucket::{Bucket, NOTHING};
+use super::calendar::LONGEST;
+use super::reading::{Reading, Source};
+use super::window::{Fixed, Window};
+use crate::catalog::LimitUnit;
+use crate::time::Millis;
+
+/// No limit is larger; what claims to be is none.
+const LARGEST: f64 = 1e12;
+
+/// Two times agree when they differ by no more than this part.
+const ALIKE: f64 = 0.15;
+
+/// Readings that must agree before the end of a span is taken for the time until a bucket is full.
+const PROOFS: u8 = 2;
+
+/// How ends of spans have been told so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// What was used at the last reading, and how long until it was to be whole.
+    last: Option<(f64, Duration, Millis)>,
+    /// Readings in a row by which it drains evenly.
+    drains: u8,
+    /// Spans that were not whole after the end that was told.
+    torn: u8,
+    /// Ends are not believed any more: it rolls.
+    pub(super) rolls: bool,
+}
+
+/// When a reply was heard, and when its call began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Millis,
+    pub(super) begun: Millis,
+}
+
+fn number(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite()).map(|value| value.max(0.0))
+}
+
+impl Bucket {
+    /// Takes a reading in.
+    pub(super) fn hear(&mut self, Moment { now, begun }: Moment, reading: &Reading) {
+        if reading.source == Source::Header && now < self.doubted_until {
+            return;
+        }
+        self.mentioned(now);
+        if reading.owner.is_some() {
+            self.scope = reading.owner;
+        }
+        let named = number(reading.limit).filter(|limit| *limit <= LARGEST);
+        let named = if self.unit == LimitUnit::Percent { Some(100.0) } else { named };
+        if let Some(limit) = named {
+            self.unnamed = false;
+            self.set_limit(reading.source, Some(limit));
+            self.set_limit(Source::Refusals, None);
+        }
+        let bound = self.length().unwrap_or(LONGEST).mul_f64(1.05).max(Duration::from_secs(1));
+        let reset = reading.reset.filter(|reset| *reset > now).map(|reset| reset.min(now.after(bound)));
+        let fixed = matches!(self.window, Window::Fixed(_));
+        // It speaks of a span that is over.
+        if fixed && begun < self.window.began(now) && reading.reset.is_none_or(|reset| reset <= now) {
+            return;
+        }
+        let newest = begun >= self.newest;
+        let fell = self.count_as_said(now, number(reading.remaining), newest, reading.source);
+        if newest {
+            self.newest = begun;
+        }
+        if let Some(reset) = reset.filter(|_| newest || fell || self.window.ends(now).is_none()) {
+            self.end_as_said(now, reset);
+        }
+    }
+
+    /// Corrects what is used to what is said to be left; true when that is less than we thought.
+    fn count_as_said(&mut self, now: Millis, left: Option<f64>, newest: bool, source: Source) -> bool {
+        let Some(left) = left else { return false };
+        if self.unit == LimitUnit::Concurrent {
+            return false;
+        }
+        if self.unnamed || self.hard_limit(now).is_none() {
+            if !newest {
+                return false;
+            }
+            self.unnamed = true;
+            self.set_limit(source, Some(self.settled(now) + left));
+            return false;
+        }
+        let Some(limit) = self.hard_limit(now) else { return false };
+        let said = (limit - left.min(limit)).max(0.0);
+        let (low, high) = (self.settled(now), self.taken(now).max(self.settled(now)));
+        let used = self.window.used(now);
+        if said > high + NOTHING {
+            let more = said - high;
+            self.window.set(now, used + more);
+            self.note_foreign(now, more, limit);
+            return true;
+        }
+        if said < low - NOTHING && newest {
+            self.window.set(now, used - (low - said));
+            self.foreign = (self.foreign - (low - said)).max(0.0);
+        }
+        false
+    }
+
+    /// Somebody else has used so much of it.
+    fn note_foreign(&mut self, now: Millis, more: f64, limit: f64) {
+        if self.unit == LimitUnit::Percent {
+            return;
+        }
+        if now >= self.foreign_until {
+            self.foreign = 0.0;
+            self.tell_torn(now, more, limit);
+        }
+        self.foreign += more;
+        let length = self.length().unwrap_or(Duration::from_secs(60));
+        self.foreign_until = self.window.ends(now).unwrap_or(now.after(length));
+    }
+
+    /// A span that was to be whole and is not when it has just begun: it rolls.
+    fn tell_torn(&mut self, now: Millis, more: f64, limit: f64) {
+        let Window::Fixed(fixed) = &self.window else { return };
+        let Some(length) = self.length() else { return };
+        let just_begun =
+            fixed.cycle.is_none() && fixed.began.after(length / 10) > now && fixed.began > Millis(0);
+        if just_begun && more >= limit * 0.2 && self.newest > Millis(0) {
+            self.pace.torn = self.pace.torn.saturating_add(1);
+            if self.pace.torn >= PROOFS {
+                self.pace.rolls = true;
+                self.roll_over(now, length);
+            }
+        }
+    }
+
+    /// Takes in when it is whole again.
+    fn end_as_said(&mut self, now: Millis, reset: Millis) {
+        if self.pace.rolls {
+            return;
+        }
+        let used = self.window.used(now);
+        if used <= NOTHING && matches!(self.window, Window::Draining(_)) {
+            return;
+        }
+        if self.drains(now, used, reset) {
+            let rate = used / (now.until(reset).as_secs_f64() * 1000.0).max(1.0);
+            self.window = Window::draining(now, used, rate);
+            return;
+        }
+        if let Window::Fixed(fixed) = &mut self.window {
+            if fixed.ends.is_none_or(|ends| ends <= now) {
+                fixed.began = now;
+            }
+            fixed.ends = Some(reset);
+            // Where no span has a name, the next is as long as the longest that was told.
+            if self.span.is_none() {
+                let told = fixed.began.until(reset);
+                fixed.length = fixed.length.max(Some(told));
+            }
+            return;
+        }
+        let length = self.window.length().or_else(|| self.span.and_then(super::calendar::length));
+        let mut fixed = Fixed::going(length, now, reset);
+        if length.is_none() {
+            fixed.length = Some(now.until(reset));
+        }
+        self.window = Window::Fixed(fixed);
+        self.window.set(now, used);
+    }
+
+    /// Whether ends have been told as the time until a bucket that fills evenly is full: the more is used, the later.
+    fn drains(&mut self, now: Millis, used: f64, reset: Millis) -> bool {
+        if used <= NOTHING || self.unit == LimitUnit::Percent {
+            return false;
+        }
+        let full_in = now.until(reset);
+        if let Some((used_then, full_in_then, reset_then)) = self.pace.last {
+            let moved = reset.0.abs_diff(reset_then.0) as f64;
+            let told = full_in.as_secs_f64() * 1000.0;
+            if moved > (told * 0.05).max(50.0) && (used - used_then).abs() > NOTHING {
+                let (rate, rate_then) =
+                    (used / told.max(1.0), used_then / (full_in_then.as_secs_f64() * 1000.0).max(1.0));
+                let alike = (rate - rate_then).abs() <= ALIKE * rate.max(rate_then);
+                self.pace.drains = if alike { self.pace.drains.saturating_add(1) } else { 0 };
+            }
+        }
+        self.pace.last = Some((used, full_in, reset));
+        self.pace.drains >= PROOFS
+    }
+}

@@ -1,0 +1,497 @@
+//! The end of a call: what it took is counted, and what it showed is learned.
+
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::call::{End, Hold, Lesson, Need, Reservation, Trial};
+use super::estimate::Estimate;
+use super::gauge::Amounts;
+use super::habit::Habit;
+use super::heard::Moment;
+use super::ledger::{EVERYONE, Ledger, UnderWay};
+use super::models::ModelSet;
+use super::reading::{Reading, Said, Source};
+use super::window::{Fixed, Window};
+use crate::catalog::{LimitUnit, OwnerScope};
+use crate::failure::{Failure, FailureKind, Scope};
+use crate::time::Millis;
+use crate::usage::Usage;
+
+/// Clocks that differ by no more than this are held to be the same: replies take a moment, and tell whole seconds.
+const SAME_CLOCK: u64 = 1_500;
+
+/// A clock that is further off is not believed.
+const WORST_CLOCK: u64 = 26 * 3_600_000;
+
+/// What a call took in the end, and whether it counts as one.
+struct Took {
+    calls: f64,
+    amounts: Amounts,
+}
+
+impl Took {
+    fn of(&self, unit: LimitUnit) -> f64 {
+        match unit {
+            LimitUnit::Requests | LimitUnit::Concurrent => self.calls,
+            unit => self.amounts.of(unit),
+        }
+    }
+
+    fn by(end: &End<'_>, call: &UnderWay) -> Self {
+        use FailureKind as K;
+        let nothing = Amounts::default();
+        let expected = call.amounts;
+        let (calls, amounts) = match end {
+            End::Served { usage, .. } => (1.0, reported(expected, usage)),
+            End::Failed(failure) => match failure.kind {
+                K::RateLimited | K::QuotaSpent => (0.0, nothing),
+                // It may have worked on an answer that did not arrive.
+                K::Timeout | K::Cut | K::Malformed | K::Empty => (1.0, expected),
+                _ => (1.0, nothing),
+            },
+            End::Dropped => (1.0, Amounts { output: 0.0, ..expected }),
+            End::Unsent => (0.0, nothing),
+        };
+        Self { calls, amounts }
+    }
+}
+
+/// What was reported, or expected where nothing was.
+fn reported(expected: Amounts, usage: &Usage) -> Amounts {
+    let input = usage.input.map_or(expected.input, |tokens| tokens as f64);
+    let output = usage.output.map_or(expected.output, |tokens| tokens as f64);
+    let tokens = expected.input + expected.output;
+    let cost = if tokens > 0.0 { expected.cost * (input + output) / tokens } else { expected.cost };
+    Amounts { input, output, cost }
+}
+
+/// A call that has ended.
+struct Ended<'a> {
+    now: Millis,
+    begun: Millis,
+    call: UnderWay,
+    need: Need,
+    end: End<'a>,
+    lessons: Vec<Lesson>,
+}
+
+/// Whom a hold on a set of models at an account is about.
+fn scope_of(account: usize, models: &ModelSet) -> Scope {
+    match (account == EVERYONE, models) {
+        (false, ModelSet::All) => Scope::Key,
+        (false, _) => Scope::KeyModel,
+        (true, ModelSet::All) => Scope::Provider,
+        (true, _) => Scope::Model,
+    }
+}
+
+impl Ledger {
+    /// Corrects a reservation to what the call took, and learns from its end.
+    pub fn settle(&mut self, now: Millis, reservation: Reservation, end: End<'_>) -> Vec<Lesson> {
+        let Some(call) = self.finish(reservation.place) else { return Vec::new() };
+        let (begun, need) = (reservation.at, reservation.need);
+        let mut ended = Ended { now, begun, call, need, end, lessons: Vec::new() };
+        let said = match end {
+            End::Served { said, .. } => Some(said),
+            End::Failed(failure) => Some(&failure.said),
+            End::Dropped | End::Unsent => None,
+        };
+        if let Some(clock) = said.and_then(|said| said.clock) {
+            self.set_clock(now, clock);
+        }
+        let refusal = match end {
+            End::Failed(failure)
+                if matches!(failure.kind, FailureKind::RateLimited | FailureKind::QuotaSpent) =>
+            {
+                Some(failure)
+            }
+            _ => None,
+        };
+        if matches!(end, End::Served { .. }) {
+            self.serve(&mut ended);
+        }
+        self.count(&ended);
+        if let Some(said) = said {
+            self.hear(&mut ended, said, refusal.is_some());
+        }
+        if let Some(failure) = refusal {
+            self.refuse(&mut ended, failure);
+        }
+        self.end_trial(&ended, refusal.is_some());
+        for account in self.accounts_of(call.key) {
+            let account = &mut self.accounts[account];
+            if !account.is_blank() {
+                account.watch(call.model);
+                account.refresh(now, Some(call.model));
+            }
+        }
+        ended.lessons
+    }
+
+    /// Takes note of what the provider's clock shows.
+    fn set_clock(&mut self, now: Millis, clock: Millis) {
+        // It told whole seconds: the middle of this one.
+        let theirs = clock.0.saturating_add(500);
+        let off = now.0.abs_diff(theirs);
+        let ahead = i64::try_from(theirs).unwrap_or(0) - i64::try_from(now.0).unwrap_or(0);
+        if off > WORST_CLOCK || ahead.abs_diff(self.ahead) <= SAME_CLOCK {
+            return;
+        }
+        self.ahead = if off <= SAME_CLOCK { 0 } else { ahead };
+        for account in &mut self.accounts {
+            let mut moved = false;
+            for bucket in &mut account.buckets {
+                moved |= bucket.window.shift(now, self.ahead);
+            }
+            if moved {
+                account.refresh(now, None);
+            }
+        }
+    }
+
+    /// Counts what the call took in place of what was reserved.
+    fn count(&mut self, ended: &Ended<'_>) {
+        let Ended { now, begun, call, .. } = *ended;
+        let took = Took::by(&ended.end, &call);
+        for account in self.accounts_of(call.key) {
+            let buckets = self.accounts[account].buckets.iter_mut();
+            for bucket in buckets.filter(|bucket| bucket.models.covers(call.model)) {
+                let unit = bucket.unit;
+                bucket.settle(now, begun, call.amounts.of(unit), took.of(unit));
+                if matches!(ended.end, End::Served { .. }) {
+                    bucket.outgrow(now);
+                }
+            }
+        }
+    }
+
+    /// The call served: what said that there was no room for it is disproved.
+    fn serve(&mut self, ended: &mut Ended<'_>) {
+        let Ended { now, begun, call, end, need, .. } = *ended;
+        let End::Served { usage, .. } = end else { return };
+        let place = call.model as usize;
+        if self.estimates.len() <= place && place < self.models.len() {
+            self.estimates.resize(place + 1, Estimate::default());
+        }
+        if let Some(estimate) = self.estimates.get_mut(place) {
+            estimate.learn(&need, usage);
+            if !self.learned.contains(&call.model) {
+                self.learned.push(call.model);
+            }
+        }
+        let home = self.home(call.key);
+        let joint = self.accounts[home].joint;
+        let mut stranger = false;
+        let tokens = reported(call.amounts, usage);
+        for account in self.accounts_of(call.key) {
+            let of = &mut self.accounts[account];
+            let mut free = None;
+            of.holds.retain(|held| {
+                let ends = held.models.covers(call.model) && held.ends_by(begun);
+                if ends {
+                    free = Some(scope_of(account, &held.models));
+                }
+                !ends
+            });
+            for bucket in of.buckets.iter_mut().filter(|bucket| bucket.models.covers(call.model)) {
+                let tried = bucket.trial_from.is_none() && call.trial == Some(Trial::Limit);
+                let since = bucket.claim.filter(|claim| claim.since < begun);
+                if tried || since.is_some() && begun >= bucket.window.began(now) {
+                    bucket.disproved(now);
+                    stranger |= Some(account) == joint;
+                    free = free.or(since.map(|_| scope_of(account, &bucket.models)));
+                }
+            }
+            ended.lessons.extend(free.map(|scope| Lesson::Free { scope }));
+            let mut patterns = Vec::new();
+            for habit in of.habits.iter_mut().filter(|habit| habit.models.covers(call.model)) {
+                let pattern = habit.serve(begun, tokens.input + tokens.output);
+                patterns.extend(pattern.map(|pattern| (habit.models.clone(), pattern)));
+            }
+            if Some(account) != joint && account != EVERYONE {
+                let alone = ModelSet::One(call.model);
+                if !of.habits.iter().any(|habit| habit.models == alone) {
+                    let mut habit = Habit::new(alone);
+                    habit.serve(begun, tokens.input + tokens.output);
+                    of.habits.push(habit);
+                }
+            }
+            for (models, pattern) in patterns {
+                self.learn(ended, account, models, pattern);
+            }
+        }
+        if let Some(joint) = joint {
+            let soon = self.unions.get(&joint).is_some_and(|union| union.is_disproved_by(home, begun, now));
+            if stranger || soon {
+                self.part(ended.now, home, &mut ended.lessons);
+            }
+        }
+    }
+
+    /// Makes a bucket of the limit that refusals have shown, unless one explains them.
+    fn learn(
+        &mut self,
+        ended: &mut Ended<'_>,
+        account: usize,
+        models: ModelSet,
+        pattern: super::habit::Pattern,
+    ) {
+        let (now, model) = (ended.now, ended.call.model);
+        let known = self.accounts[account].buckets.iter().any(|bucket| {
+            let near = bucket.length().is_some_and(|length| {
+                length.as_secs_f64() >= pattern.lasts.as_secs_f64() * 0.5
+                    && length.as_secs_f64() <= pattern.lasts.as_secs_f64() * 2.0
+            });
+            bucket.models.covers(model) && near && bucket.hard_limit(now).is_some()
+        });
+        let span = super::calendar::span_of(pattern.lasts);
+        if known || self.accounts[account].find(&models, pattern.unit, span).is_some() {
+            return;
+        }
+        let Some(place) = self.open(now, account, models, pattern.unit, span, None) else { return };
+        let bucket = &mut self.accounts[account].buckets[place];
+        let ends = pattern.began.after(pattern.lasts);
+        let fixed = Fixed::going(Some(pattern.lasts), pattern.began, ends);
+        bucket.window = Window::Fixed(fixed);
+        bucket.set_limit(Source::Refusals, Some(pattern.limit.floor().max(1.0)));
+        let (limit, seconds) = (pattern.limit.floor(), pattern.lasts.as_secs());
+        let what = if pattern.unit == LimitUnit::Requests { "calls" } else { "tokens" };
+        ended.lessons.push(Lesson::Told(format!("seems to allow {limit} {what} in {seconds} s")));
+    }
+
+    /// Takes in what the reply said of limits.
+    fn hear(&mut self, ended: &mut Ended<'_>, said: &Said, refused: bool) {
+        let Ended { now, begun, call, .. } = *ended;
+        let moment = Moment { now, begun };
+        let home = self.home(call.key);
+        let mut heard: Vec<(usize, usize)> = Vec::new();
+        for reading in &said.readings {
+            let mut reading = reading.clone();
+            if refused && reading.source == Source::Body && reading.remaining.is_none() {
+                reading.remaining = Some(0.0);
+            }
+            for account in self.counted_at(home, reading.owner) {
+                let Some(place) = self.bucket_of(now, account, &reading, call.model) else { continue };
+                self.accounts[account].buckets[place].hear(moment, &reading);
+                heard.push((account, place));
+            }
+        }
+        for account in self.accounts_of(call.key) {
+            let mut others = false;
+            for place in 0..self.accounts[account].buckets.len() {
+                let bucket = &mut self.accounts[account].buckets[place];
+                if !bucket.models.covers(call.model) {
+                    continue;
+                }
+                if !heard.contains(&(account, place)) {
+                    bucket.unmentioned(now);
+                }
+                others |= !matches!(bucket.models, ModelSet::One(_));
+                let fresh = bucket.observe(now);
+                if fresh && !refused && bucket.kind() == FailureKind::QuotaSpent {
+                    let scope = scope_of(account, &bucket.models);
+                    let until = bucket.window.frees(now, 1.0).unwrap_or(now);
+                    let hold = Hold { until, because: FailureKind::QuotaSpent };
+                    ended.lessons.push(Lesson::Held { scope, hold });
+                }
+            }
+            if others {
+                self.accounts[account].refresh(now, None);
+            }
+        }
+    }
+
+    /// The accounts that a reading of a call from `home` is about.
+    fn counted_at(&self, home: usize, owner: Option<OwnerScope>) -> impl Iterator<Item = usize> + use<> {
+        let everybodys = owner == Some(OwnerScope::Address);
+        let own = if everybodys { EVERYONE } else { home };
+        let joint = self.accounts[home].joint.filter(|_| !everybodys);
+        std::iter::once(own).chain(joint)
+    }
+
+    /// The bucket that a reading is about.
+    fn bucket_of(&mut self, now: Millis, account: usize, reading: &Reading, model: u32) -> Option<usize> {
+        let models = self.models.reached(&reading.reach, model);
+        let found = self.accounts[account].find(&models, reading.unit, reading.span);
+        found.or_else(|| self.open(now, account, models, reading.unit, reading.span, reading.owner))
+    }
+
+    /// The call was refused because a quota is used up, as far as the provider knows.
+    fn refuse(&mut self, ended: &mut Ended<'_>, failure: &Failure) {
+        let Ended { now, call, .. } = *ended;
+        let home = self.home(call.key);
+        let spent = |reading: &&Reading| {
+            reading.remaining.is_some_and(|left| left <= 0.0)
+                || reading.source == Source::Body && reading.remaining.is_none()
+        };
+        let named: Vec<&Reading> = failure.said.readings.iter().filter(spent).collect();
+        let (account, models) = self.meant(home, call.model, failure, named.first().copied());
+        // Where several are used up, the one that lasts longest is what calls wait for.
+        let buckets: Vec<usize> =
+            named.iter().filter_map(|reading| self.named(home, call.model, reading)).collect();
+        let guessed = buckets.is_empty().then(|| self.guess(home, call.model, now, failure)).flatten();
+        let mut stated = failure.retry_after;
+        if stated.is_none() {
+            let ends =
+                buckets.iter().filter_map(|place| self.accounts[home].buckets[*place].window.ends(now));
+            stated = ends.max().map(|ends| now.until(ends));
+        }
+        let place = buckets.first().copied().or(guessed);
+        let bucket = place.map(|place| &self.accounts[home].buckets[place]);
+        let borne_out = bucket.is_some_and(|bucket| bucket.borne_out(now));
+        let stated_until = stated.map(|wait| now.after(wait));
+        let fresh = self.strike(ended, account, &models, failure.kind, stated, borne_out);
+        if !fresh {
+            return;
+        }
+        let joined =
+            account == home && !borne_out && self.join(ended.now, home, &models, place, &mut ended.lessons);
+        for account in [Some(account), self.accounts[home].joint].into_iter().flatten() {
+            let habits = self.accounts[account].habits.iter_mut();
+            habits
+                .filter(|habit| habit.models.covers(call.model))
+                .for_each(|habit| habit.refuse(stated_until));
+        }
+        if joined || account != home {
+            return;
+        }
+        if let Some(place) = guessed {
+            let bucket = &mut self.accounts[home].buckets[place];
+            let before = bucket.limit(now);
+            bucket.refused(now);
+            if let (Some((limit, source)), true) = (bucket.limit(now), bucket.limit(now) != before) {
+                debug_assert!(source != Source::Catalog);
+                ended
+                    .lessons
+                    .push(Lesson::Told(format!("seems to allow no more than {limit:.0} {}", what(bucket))));
+            }
+        } else {
+            for place in buckets {
+                self.accounts[home].buckets[place].trial_over(now);
+            }
+        }
+    }
+
+    /// Whom a refusal is held against: an account, and models.
+    fn meant(
+        &self,
+        home: usize,
+        model: u32,
+        failure: &Failure,
+        named: Option<&Reading>,
+    ) -> (usize, ModelSet) {
+        match (failure.scope, named) {
+            (None, Some(reading)) => {
+                let everybodys = reading.owner == Some(OwnerScope::Address);
+                let account = if everybodys { EVERYONE } else { home };
+                (account, self.models.reached(&reading.reach, model))
+            }
+            (None | Some(Scope::KeyModel), _) => (home, ModelSet::One(model)),
+            (Some(Scope::Key | Scope::Owner), _) => (home, ModelSet::All),
+            (Some(Scope::Model), _) => (EVERYONE, ModelSet::One(model)),
+            (Some(Scope::Provider), _) => (EVERYONE, ModelSet::All),
+        }
+    }
+
+    /// The bucket of an owner that a reading has named.
+    fn named(&self, home: usize, model: u32, reading: &Reading) -> Option<usize> {
+        let models = self.models.reached(&reading.reach, model);
+        self.accounts[home].find(&models, reading.unit, reading.span)
+    }
+
+    /// The bucket that a refusal means which names none: the shortest that is as long as the wait, else the fullest.
+    fn guess(&self, home: usize, model: u32, now: Millis, failure: &Failure) -> Option<usize> {
+        let part =
+            |bucket: &Bucket| bucket.limit(now).map_or(0.0, |(limit, _)| bucket.taken(now) / limit.max(1.0));
+        let fits = |bucket: &Bucket| {
+            let counted = !matches!(bucket.unit, LimitUnit::Concurrent | LimitUnit::Percent);
+            counted && bucket.models.covers(model) && bucket.limit(now).is_some()
+        };
+        let buckets = self.accounts[home].buckets.iter().enumerate();
+        let candidates: Vec<(usize, &Bucket, Duration)> = buckets
+            .filter(|(_, bucket)| fits(bucket) && bucket.kind() == failure.kind && bucket.settled(now) >= 1.0)
+            .filter_map(|(place, bucket)| Some((place, bucket, bucket.length()?)))
+            .filter(|(.., length)| failure.retry_after.is_none_or(|wait| wait <= length.mul_f64(1.05)))
+            .collect();
+        let shortest = failure.retry_after.and(candidates.iter().map(|(.., length)| *length).min());
+        let alike =
+            candidates.into_iter().filter(|(.., length)| shortest.is_none_or(|wanted| wanted == *length));
+        alike.max_by(|(_, one, _), (_, other, _)| part(one).total_cmp(&part(other))).map(|(place, ..)| place)
+    }
+
+    /// Makes calls wait after a refusal; true when it is not one of a burst.
+    fn strike(
+        &mut self,
+        ended: &mut Ended<'_>,
+        account: usize,
+        models: &ModelSet,
+        kind: FailureKind,
+        stated: Option<Duration>,
+        borne_out: bool,
+    ) -> bool {
+        let (now, begun) = (ended.now, ended.begun);
+        let of = &mut self.accounts[account];
+        if of.held_mut(models).is_none() {
+            of.holds.retain(|held| !held.is_forgotten(now));
+            of.holds.push(super::held::Held::new(models.clone(), now, kind));
+        }
+        let Some(held) = of.held_mut(models) else { return false };
+        let before = (held.until, held.because);
+        let fresh = held.strike(now, begun, kind, stated, borne_out);
+        let hold = Hold { until: held.until, because: held.because };
+        if before != (hold.until, hold.because) {
+            ended.lessons.push(Lesson::Held { scope: scope_of(account, models), hold });
+        }
+        if account == EVERYONE || *models != ModelSet::One(ended.call.model) {
+            of.watch(ended.call.model);
+            of.refresh(now, None);
+        }
+        fresh
+    }
+
+    /// Settles what the call was to try.
+    fn end_trial(&mut self, ended: &Ended<'_>, refused: bool) {
+        let Ended { now, call, .. } = *ended;
+        let Some(trial) = call.trial else { return };
+        let served = matches!(ended.end, End::Served { .. });
+        for account in self.accounts_of(call.key) {
+            let account = &mut self.accounts[account];
+            for bucket in account.buckets.iter_mut().filter(|bucket| bucket.models.covers(call.model)) {
+                match trial {
+                    Trial::Limit if bucket.trial_from.is_none() && refused => bucket.trial_over(now),
+                    Trial::Limit if bucket.trial_from.is_none() => bucket.trial_from = Some(now),
+                    Trial::Claim if !served && !refused => {
+                        if let Some(claim) = &mut bucket.claim {
+                            claim.untested(now);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            if trial == Trial::Claim && !served && !refused {
+                let holds = account.holds.iter_mut().filter(|held| held.models.covers(call.model));
+                holds.for_each(|held| held.claim.untested(now));
+            }
+        }
+        if trial == Trial::Limit && !refused {
+            self.trials.give_back();
+        }
+    }
+}
+
+/// What a bucket counts, in words.
+fn what(bucket: &Bucket) -> String {
+    let unit = match bucket.unit {
+        LimitUnit::Requests => "calls",
+        LimitUnit::Tokens => "tokens",
+        LimitUnit::InputTokens => "input tokens",
+        LimitUnit::OutputTokens => "output tokens",
+        LimitUnit::Concurrent => "calls at a time",
+        LimitUnit::Money => "USD",
+        LimitUnit::Percent => "percent",
+    };
+    match bucket.length() {
+        Some(length) => format!("{unit} in {} s", length.as_secs()),
+        None => unit.to_owned(),
+    }
+}

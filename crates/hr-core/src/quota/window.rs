@@ -1,0 +1,403 @@
+//! What was used in the span that a limit counts over, and when it is free again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::calendar::Cycle;
+use crate::time::Millis;
+
+/// The most entries of a rolling log. Neighbours are merged when it is full, into the later of them.
+const MAX_ENTRIES: usize = 128;
+
+/// Entries that are as near as this part of the span are merged then: a use is forgotten that much too late at most.
+const MERGED_WITHIN: u64 = 120;
+
+/// How use comes and goes.
+#[derive(Clone, Debug)]
+pub(super) enum Window {
+    /// Each use is forgotten when the span has passed since.
+    Rolling(Rolling),
+    /// All of it is forgotten at one instant.
+    Fixed(Fixed),
+    /// It is forgotten evenly, as water runs out of a bucket.
+    Draining(Draining),
+    /// Nothing is forgotten: what is under way counts, or what the provider says.
+    Still { used: f64 },
+}
+
+/// Use in the time that has just passed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rolling {
+    pub(super) length: Duration,
+    log: VecDeque<(Millis, f64)>,
+    sum: f64,
+}
+
+/// Use until an instant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fixed {
+    /// How long a span is, as far as is known.
+    pub(super) length: Option<Duration>,
+    pub(super) cycle: Option<Cycle>,
+    /// By how many milliseconds the provider's clock is ahead of ours.
+    pub(super) ahead: i64,
+    pub(super) began: Millis,
+    /// Nobody has said when it ends, or it has ended and the next has not begun, when there is none.
+    pub(super) ends: Option<Millis>,
+    used: f64,
+}
+
+/// Use that runs out evenly.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Draining {
+    /// How much is forgotten in a millisecond.
+    pub(super) rate: f64,
+    at: Millis,
+    used: f64,
+}
+
+impl Rolling {
+    pub(super) fn new(length: Duration) -> Self {
+        Self { length, ..Self::default() }
+    }
+
+    fn gone(&self, now: Millis) -> (usize, f64) {
+        let old = self.log.iter().take_while(|(at, _)| at.after(self.length) <= now);
+        old.fold((0, 0.0), |(count, sum), (_, amount)| (count + 1, sum + amount))
+    }
+
+    fn used(&self, now: Millis) -> f64 {
+        (self.sum - self.gone(now).1).max(0.0)
+    }
+
+    fn forget(&mut self, now: Millis) {
+        let (count, sum) = self.gone(now);
+        self.log.drain(..count);
+        self.sum = if self.log.is_empty() { 0.0 } else { self.sum - sum };
+    }
+
+    fn add(&mut self, now: Millis, at: Millis, amount: f64) {
+        self.forget(now);
+        let place = self.log.iter().rposition(|(other, _)| *other <= at).map_or(0, |place| place + 1);
+        match place.checked_sub(1).and_then(|before| self.log.get_mut(before)) {
+            Some((other, sum)) if *other == at => *sum += amount,
+            _ => self.log.insert(place, (at, amount)),
+        }
+        self.sum += amount;
+        if self.log.len() > MAX_ENTRIES {
+            self.merge();
+        }
+    }
+
+    /// Merges neighbours that are near; the merged one is as late as the latest.
+    fn merge(&mut self) {
+        let near = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX) / MERGED_WITHIN;
+        let mut merged: VecDeque<(Millis, f64)> = VecDeque::with_capacity(MAX_ENTRIES + 1);
+        let mut first = Millis(0);
+        for &(at, amount) in &self.log {
+            match merged.back_mut() {
+                Some(last) if at.0.saturating_sub(first.0) <= near => {
+                    *last = (at, last.1 + amount);
+                }
+                _ => {
+                    first = at;
+                    merged.push_back((at, amount));
+                }
+            }
+        }
+        // What lies in the future cannot be many: the oldest two are one then.
+        while merged.len() > MAX_ENTRIES {
+            let oldest = merged.pop_front().map_or(0.0, |(_, amount)| amount);
+            if let Some(next) = merged.front_mut() {
+                next.1 += oldest;
+            }
+        }
+        self.log = merged;
+    }
+
+    /// Takes back what was added last.
+    fn take_back(&mut self, mut amount: f64) {
+        while amount > 0.0 {
+            let Some((_, last)) = self.log.back_mut() else { break };
+            let part = last.min(amount);
+            *last -= part;
+            self.sum -= part;
+            amount -= part;
+            if *last > 0.0 {
+                break;
+            }
+            self.log.pop_back();
+        }
+        self.sum = if self.log.is_empty() { 0.0 } else { self.sum.max(0.0) };
+    }
+
+    /// Forgets the oldest until so much is left.
+    fn lower(&mut self, now: Millis, wanted: f64) {
+        self.forget(now);
+        while self.sum > wanted {
+            let Some((_, oldest)) = self.log.front_mut() else { break };
+            let part = oldest.min(self.sum - wanted);
+            *oldest -= part;
+            self.sum -= part;
+            if *oldest > 0.0 {
+                break;
+            }
+            self.log.pop_front();
+        }
+        self.sum = if self.log.is_empty() { 0.0 } else { self.sum.max(0.0) };
+    }
+
+    /// When so much of what is used now will be forgotten.
+    fn frees(&self, now: Millis, amount: f64) -> Millis {
+        let mut freed = 0.0;
+        for &(at, used) in &self.log {
+            let end = at.after(self.length);
+            if end <= now {
+                continue;
+            }
+            freed += used;
+            if freed + 1e-9 >= amount {
+                return end;
+            }
+        }
+        now.after(self.length)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Millis, f64)> {
+        self.log.iter().copied()
+    }
+}
+
+impl Fixed {
+    /// A span that goes on.
+    pub(super) fn going(length: Option<Duration>, began: Millis, ends: Millis) -> Self {
+        Self { length, began, ends: Some(ends), ..Self::default() }
+    }
+
+    fn over(&self, now: Millis) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
+
+    /// Begins the next span if this one is over or none has begun.
+    fn roll(&mut self, now: Millis) {
+        if self.over(now) {
+            self.used = 0.0;
+            self.began = self.ends.unwrap_or(now);
+            self.ends = None;
+        }
+        if self.ends.is_none() {
+            if self.used == 0.0 {
+                self.began = now;
+            }
+            self.ends = match self.cycle {
+                Some(cycle) => Some(ours(cycle.next(theirs(now, self.ahead)), self.ahead)),
+                None => self.length.map(|length| self.began.after(length)).filter(|end| *end > now),
+            };
+        }
+    }
+}
+
+/// An instant by a clock that is so far ahead of ours.
+fn theirs(at: Millis, ahead: i64) -> Millis {
+    Millis(at.0.saturating_add_signed(ahead))
+}
+
+/// An instant of theirs by our clock.
+fn ours(at: Millis, ahead: i64) -> Millis {
+    Millis(at.0.saturating_add_signed(-ahead))
+}
+
+impl Draining {
+    fn used(&self, now: Millis) -> f64 {
+        let gone = self.at.until(now).as_secs_f64() * 1000.0 * self.rate;
+        (self.used - gone).max(0.0)
+    }
+}
+
+impl Window {
+    pub(super) fn fixed(length: Option<Duration>, cycle: Option<Cycle>, ahead: i64) -> Self {
+        Self::Fixed(Fixed { length, cycle, ahead, ..Fixed::default() })
+    }
+
+    pub(super) fn draining(now: Millis, used: f64, rate: f64) -> Self {
+        Self::Draining(Draining { rate, at: now, used })
+    }
+
+    pub(super) fn used(&self, now: Millis) -> f64 {
+        match self {
+            Self::Rolling(rolling) => rolling.used(now),
+            Self::Fixed(fixed) if fixed.over(now) => 0.0,
+            Self::Fixed(fixed) => fixed.used,
+            Self::Draining(draining) => draining.used(now),
+            Self::Still { used } => *used,
+        }
+    }
+
+    pub(super) fn add(&mut self, now: Millis, at: Millis, amount: f64) {
+        match self {
+            Self::Rolling(rolling) => rolling.add(now, at, amount),
+            Self::Fixed(fixed) => {
+                fixed.roll(now);
+                fixed.used += amount;
+            }
+            Self::Draining(draining) => {
+                let used = draining.used(now) + amount;
+                *draining = Draining { used, at: now, ..*draining };
+            }
+            Self::Still { used } => *used += amount,
+        }
+    }
+
+    /// Takes back what was added last, never more than there is.
+    pub(super) fn take_back(&mut self, now: Millis, amount: f64) {
+        match self {
+            Self::Rolling(rolling) => rolling.take_back(amount),
+            _ => {
+                let wanted = (self.used(now) - amount).max(0.0);
+                self.set(now, wanted);
+            }
+        }
+    }
+
+    /// Makes what is used this much: more of it was used just now, or the oldest of it is forgotten.
+    pub(super) fn set(&mut self, now: Millis, wanted: f64) {
+        let used = self.used(now);
+        match self {
+            Self::Rolling(rolling) if wanted < used => rolling.lower(now, wanted),
+            Self::Fixed(fixed) => {
+                fixed.roll(now);
+                fixed.used = wanted;
+            }
+            Self::Draining(draining) => *draining = Draining { used: wanted, at: now, ..*draining },
+            Self::Still { used } => *used = wanted,
+            Self::Rolling(_) if wanted == used => {}
+            Self::Rolling(rolling) => rolling.add(now, now, wanted - used),
+        }
+    }
+
+    /// When so much of what is used now will be forgotten, as far as can be told.
+    pub(super) fn frees(&self, now: Millis, amount: f64) -> Option<Millis> {
+        match self {
+            Self::Rolling(rolling) => Some(rolling.frees(now, amount)),
+            Self::Fixed(fixed) if fixed.over(now) => Some(now),
+            Self::Fixed(fixed) => fixed.ends,
+            Self::Draining(draining) => {
+                let millis = (amount.min(draining.used(now)) / draining.rate).ceil();
+                Some(now.after(Duration::from_millis(millis as u64)))
+            }
+            Self::Still { .. } => None,
+        }
+    }
+
+    /// When all of it is forgotten, where that is one instant.
+    pub(super) fn ends(&self, now: Millis) -> Option<Millis> {
+        match self {
+            Self::Fixed(fixed) => fixed.ends.filter(|ends| *ends > now),
+            _ => None,
+        }
+    }
+
+    /// When the span that goes on now began.
+    pub(super) fn began(&self, now: Millis) -> Millis {
+        match self {
+            Self::Fixed(fixed) if fixed.over(now) => fixed.ends.unwrap_or(now),
+            Self::Fixed(fixed) => fixed.began,
+            _ => self.length().map_or(Millis(0), |length| {
+                Millis(now.0.saturating_sub(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)))
+            }),
+        }
+    }
+
+    pub(super) fn length(&self) -> Option<Duration> {
+        match self {
+            Self::Rolling(rolling) => Some(rolling.length),
+            Self::Fixed(fixed) => fixed.length,
+            Self::Draining(_) | Self::Still { .. } => None,
+        }
+    }
+
+    /// Takes note of how far the provider's clock is ahead of ours; true when that moves an end.
+    pub(super) fn shift(&mut self, now: Millis, ahead: i64) -> bool {
+        let Self::Fixed(fixed) = self else { return false };
+        let Some(cycle) = fixed.cycle.filter(|_| fixed.ahead != ahead) else { return false };
+        fixed.ahead = ahead;
+        if fixed.ends.is_some() && !fixed.over(now) {
+            fixed.ends = Some(ours(cycle.next(theirs(now, ahead)), ahead));
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_rolls_is_forgotten_one_by_one() {
+        let mut window = Window::Rolling(Rolling::new(MINUTE));
+        for second in 0..10 {
+            window.add(Millis(second * 1000), Millis(second * 1000), 1.0);
+        }
+        assert_eq!(window.used(Millis(9_000)), 10.0);
+        assert_eq!(window.used(Millis(60_000)), 9.0);
+        assert_eq!(window.frees(Millis(10_000), 3.0), Some(Millis(62_000)));
+        window.take_back(Millis(10_000), 1.5);
+        assert_eq!(window.used(Millis(10_000)), 8.5);
+        window.set(Millis(10_000), 2.0);
+        assert_eq!(window.used(Millis(10_000)), 2.0);
+        assert_eq!(window.used(Millis(66_900)), 2.0, "the oldest went first");
+        assert_eq!(window.used(Millis(68_000)), 0.0);
+    }
+
+    #[test]
+    fn a_full_log_is_merged_within_one_hundredth() {
+        let mut window = Window::Rolling(Rolling::new(MINUTE));
+        let mut exact = VecDeque::new();
+        for step in 0..20_000_u64 {
+            let now = Millis(step * 7);
+            window.add(now, now, 1.0);
+            exact.push_back(now);
+            while exact.front().is_some_and(|at: &Millis| at.after(MINUTE) <= now) {
+                exact.pop_front();
+            }
+            let (used, truth) = (window.used(now), exact.len() as f64);
+            assert!(used >= truth, "never too little");
+            assert!(used <= truth * 1.01 + 1.0, "{used} for {truth}");
+        }
+        let Window::Rolling(rolling) = &window else { panic!() };
+        assert!(rolling.log.len() <= MAX_ENTRIES + 1);
+    }
+
+    #[test]
+    fn what_is_fixed_is_whole_at_its_end_and_begins_with_the_next_use() {
+        let mut window = Window::fixed(Some(MINUTE), None, 0);
+        window.add(Millis(5_000), Millis(5_000), 3.0);
+        assert_eq!(window.ends(Millis(5_000)), Some(Millis(65_000)));
+        assert_eq!((window.used(Millis(64_999)), window.used(Millis(65_000))), (3.0, 0.0));
+        window.add(Millis(90_000), Millis(90_000), 1.0);
+        assert_eq!(window.ends(Millis(90_000)), Some(Millis(150_000)));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_moves_the_end_of_a_day() {
+        let hour = 3_600_000;
+        let mut window = Window::fixed(None, Some(Cycle::UtcDay), 0);
+        window.add(Millis(20 * hour), Millis(20 * hour), 1.0);
+        assert_eq!(window.ends(Millis(20 * hour)), Some(Millis(24 * hour)));
+        assert!(window.shift(Millis(20 * hour), hour as i64));
+        assert_eq!(window.ends(Millis(20 * hour)), Some(Millis(23 * hour)));
+        window.add(Millis(23 * hour), Millis(23 * hour), 1.0);
+        assert_eq!(window.used(Millis(23 * hour)), 1.0);
+        assert_eq!(window.ends(Millis(23 * hour)), Some(Millis(47 * hour)));
+    }
+
+    #[test]
+    fn what_drains_is_forgotten_evenly() {
+        let window = Window::draining(Millis(0), 10.0, 0.001);
+        assert_eq!(window.used(Millis(4_000)), 6.0);
+        assert_eq!(window.frees(Millis(4_000), 2.0), Some(Millis(6_000)));
+        assert_eq!(window.used(Millis(60_000)), 0.0);
+    }
+}

@@ -120,7 +120,7 @@ impl Writer {
             } else if stopping {
                 break;
             }
-            if self.trouble.lasts {
+            if self.trouble.hold().is_some() {
                 continue;
             }
             if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) && !self.prune(&mut swept) {
@@ -152,7 +152,6 @@ impl Writer {
         }
         let decided = self.shared.queue.first(MAX_BATCH);
         if self.pending.is_empty() && decided.is_empty() {
-            // Nothing is there to try with, but whoever waits for the file wants it as soon as it can be had.
             return false;
         }
         match self.commit(&decided) {
@@ -197,7 +196,10 @@ impl Writer {
             Ok(more)
         };
         match forget() {
-            Ok(more) => more,
+            Ok(more) => {
+                self.trouble.over(self.shared.queue.lost());
+                more
+            }
             Err(error) => {
                 self.trouble.met(&StoreError::of(&self.path, &error), self.shared.queue.lost());
                 false

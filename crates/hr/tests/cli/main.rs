@@ -11,3 +11,4 @@ mod life;
 mod model;
 mod providers;
 mod scene;
+mod state;

@@ -6,6 +6,8 @@ mod caller;
 mod router;
 
 mod codex_login;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod log;
 mod many;
 mod reload;

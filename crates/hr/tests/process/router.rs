@@ -42,32 +42,19 @@ impl Router {
         for (name, text) in providers {
             std::fs::write(folder.path().join("providers.d").join(format!("{name}.toml")), text).unwrap();
         }
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hr"))
-            .arg("start")
-            .env_clear()
-            .envs(environment.iter().copied())
-            .env("HR_HOME", folder.path())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let pid_file = folder.path().join("router.pid");
-        let address = loop {
-            if let Some(running) = running::find(&pid_file).unwrap() {
-                break running.address;
-            }
-            if child.try_wait().unwrap().is_some() {
-                panic!(
-                    "the router ended: {}",
-                    std::fs::read_to_string(folder.path().join("log")).unwrap_or_default()
-                );
-            }
-            tokio::time::sleep(LOOK).await;
-        };
+        let (address, child) = run(folder.path(), environment).await;
         Self { address, folder, child }
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it anew in its folder, with nothing in its environment.
+    pub async fn start_again(&mut self) {
+        (self.address, self.child) = run(self.folder.path(), &[]).await;
     }
 
     /// Everything it has logged.
@@ -109,6 +96,33 @@ impl Router {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse().unwrap()
     }
+}
+
+/// Runs a router in this folder, and waits until it listens.
+async fn run(folder: &Path, environment: &[(&str, &str)]) -> (SocketAddr, Child) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hr"))
+        .arg("start")
+        .env_clear()
+        .envs(environment.iter().copied())
+        .env("HR_HOME", folder)
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let pid_file = folder.join("router.pid");
+    let address = loop {
+        if let Some(running) = running::find(&pid_file).unwrap() {
+            break running.address;
+        }
+        if child.try_wait().unwrap().is_some() {
+            panic!("the router ended: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    (address, child)
 }
 
 impl Drop for Router {

@@ -101,6 +101,13 @@ impl Caller {
         Got { status: head.status, headers: head.headers, body }
     }
 
+    /// Sends a request and reads its answer; `None` when the router went away meanwhile.
+    pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<Got> {
+        let (head, body) = self.http.request(request).await.ok()?.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        Some(Got { status: head.status, headers: head.headers, body })
+    }
+
     /// Reads a page.
     pub async fn get(&self, path: &str) -> Got {
         self.send(self.request("GET", path, "")).await

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_core::capability::Ability;
 use hr_core::catalog::Dialect;
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Tried, Verdict};
@@ -12,7 +13,7 @@ use hr_core::settings::FirstByte;
 use hr_core::time::Millis;
 use hr_wire::complaint::{OPAQUE_PARAM, refuses_reasoning};
 use hr_wire::dialect::Decoded;
-use hr_wire::hub::{Fingerprint, Loss};
+use hr_wire::hub::{Fingerprint, FinishKind, Loss};
 use hr_wire::lane::Translation;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -29,6 +30,7 @@ use super::question::{Letter, Question};
 use super::receipt::{Receipt, Sequel};
 use super::reply::Stream;
 use super::{Gate, Live, losses, memory, verdict};
+use crate::scout;
 use crate::watch::events::{Ended, RequestLine};
 
 /// The provider that answered.
@@ -257,6 +259,7 @@ impl<'a> Journey<'a> {
             return;
         }
         self.tried.note(self.roster, candidate, failure);
+        scout::learn(self.gate, self.live, candidate, failure);
     }
 
     /// Notes whom is called now.
@@ -371,6 +374,9 @@ impl<'a> Journey<'a> {
                 let Translation { body, whole, keepsake } = *translation;
                 let reply = sequel.request.is_some().then(|| body.clone());
                 receipt.remember(&sequel, &whole.opaque, keepsake, reply);
+                if whole.finish.as_ref().is_some_and(|finish| finish.kind() == FinishKind::ToolCalls) {
+                    scout::note(self.gate, self.live, receipt.candidate, Ability::Tools, true);
+                }
                 receipt.succeed(whole.usage);
                 self.line.end(200, Ended::Well);
                 answer::whole(StatusCode::OK, "application/json", body)

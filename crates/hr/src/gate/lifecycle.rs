@@ -17,6 +17,7 @@ use super::{Configuration, Gate, server};
 use crate::files::home::Home;
 use crate::files::load::Loaded;
 use crate::files::watch;
+use crate::scout;
 use crate::store::Opened;
 
 /// Connections that may wait to be accepted, also while the router drains before it runs itself again.
@@ -74,6 +75,7 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
     let print = loaded.print;
     let gate = Gate::new(configuration(loaded))?;
     remember(&gate, store)?;
+    scout::spawn(&gate);
     let reloaded = Arc::clone(&gate);
     let _watcher = watch::watch(home, environment, flags, print, move |change| match change {
         Ok(loaded) => {

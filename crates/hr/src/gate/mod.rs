@@ -45,17 +45,20 @@ pub mod wishes;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hr_core::capability;
 use hr_core::catalog::Catalog;
 use hr_core::pool::Pool;
 use hr_core::route::{Candidate, Roster, Router, Work};
 use hr_core::secret::Secret;
-use hr_core::settings::Settings;
+use hr_core::settings::{Discovery, Settings};
 use hr_wire::dialect::upstream_half;
 use hr_wire::json::{Cursor, quoted};
 use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::store::{Opened, Store};
 use crate::upstream::account::{Accounts, Signer};
@@ -120,6 +123,9 @@ pub struct Live {
     pub client: Arc<Client>,
     accounts: Arc<Accounts>,
     ways: Vec<Way>,
+    /// The pool as the files say it, before anything that was found out about its models.
+    plain: Pool,
+    auth: PathBuf,
 }
 
 /// How to reach one member: what would otherwise be built anew for each call.
@@ -261,6 +267,10 @@ pub struct Gate {
     pub replies: Replies,
     /// What outlives the process, where something does.
     store: OnceLock<Store>,
+    /// Held while a snapshot is replaced, so that none that is made from an older one comes after a newer.
+    installing: Mutex<()>,
+    /// Rings when something may have to be found out about models.
+    pub bell: Arc<Notify>,
     /// Whether what still streams has to end now.
     closing: AtomicBool,
     /// Names this instance in the hop header, so that it knows its own calls when they come back.
@@ -290,6 +300,8 @@ impl Gate {
             memory: Memory::new(),
             replies: Replies::new(),
             store: OnceLock::new(),
+            installing: Mutex::new(()),
+            bell: Arc::new(Notify::new()),
             closing: AtomicBool::new(false),
             instance,
         }))
@@ -300,6 +312,35 @@ impl Gate {
     /// # Errors
     /// When an address or a credential cannot be put into a request; the old configuration stays.
     pub fn install(&self, configuration: Configuration) -> Result<(), Unusable> {
+        let _one_at_a_time = self.installing.lock();
+        self.put(configuration)?;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Puts the configuration in force once more, with what is known of its models by now.
+    pub fn refine(&self) {
+        let _one_at_a_time = self.installing.lock();
+        let live = self.live();
+        let same = Configuration {
+            settings: live.settings.clone(),
+            catalog: Arc::clone(&live.catalog),
+            pool: live.plain.clone(),
+            auth: live.auth.clone(),
+        };
+        if let Err(unusable) = self.put(same) {
+            tracing::warn!(cause = crate::watch::events::chain(&unusable), "the pool could not be refined");
+        }
+    }
+
+    /// How things are found out about models, and how long they are believed: where that is no time at all, what this
+    /// run has found out.
+    #[must_use]
+    pub fn beliefs(&self, live: &Live) -> Discovery {
+        believed(live.settings.discovery, &self.clock)
+    }
+
+    fn put(&self, configuration: Configuration) -> Result<(), Unusable> {
         let current = self.live.load();
         let connect = configuration.settings.timeouts.connect;
         let client = if current.client.connect_timeout() == connect {
@@ -307,10 +348,14 @@ impl Gate {
         } else {
             Arc::new(Client::new(connect))
         };
-        let live = assemble(configuration, client, &self.accounts, |pool| {
-            self.router.lock().install(self.clock.now(), pool)
+        let settings = believed(configuration.settings.discovery, &self.clock);
+        let live = assemble(configuration, client, &self.accounts, |mut pool| {
+            let (now, mut router) = (self.clock.now(), self.router.lock());
+            capability::overlay(&mut pool, router.facts(), &settings, now);
+            router.install(now, pool)
         })?;
         self.live.store(Arc::new(live));
+        self.changed();
         Ok(())
     }
 
@@ -365,6 +410,12 @@ impl Gate {
     }
 }
 
+fn believed(settings: Discovery, clock: &Clock) -> Discovery {
+    let believed =
+        if settings.believed.is_zero() { clock.uptime() + Duration::from_secs(1) } else { settings.believed };
+    Discovery { believed, ..settings }
+}
+
 fn assemble(
     configuration: Configuration,
     client: Arc<Client>,
@@ -377,11 +428,13 @@ fn assemble(
     Ok(Live {
         callers: Callers::new(&settings.proxy_api_keys),
         doors: Doors::new(&settings),
+        plain: pool.clone(),
         roster: install(pool),
         settings,
         catalog,
         client,
         accounts: Arc::clone(accounts),
         ways,
+        auth,
     })
 }

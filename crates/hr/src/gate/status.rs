@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
 use super::{Gate, Live};
+use crate::scout::view;
 
 /// What this is and where to go on.
 pub fn welcome() -> Answer {
@@ -112,6 +113,7 @@ fn provider(gate: &Gate, now: Millis, member: &Member, state: &MemberState) -> V
         .zip(&state.models)
         .map(|(model, state)| {
             let mut caps = capabilities(model);
+            caps["abilities"] = view::abilities(model, now);
             caps["cooling_for_s"] = json!(wait(state.cooling_until));
             caps["because"] = json!(state.because);
             caps["first_byte_ms"] = json!(state.first_byte_ms);

@@ -12,6 +12,7 @@ mod hold;
 mod limits;
 mod odd;
 mod replies;
+mod scout;
 mod seals;
 mod secrets;
 mod serving;

@@ -20,6 +20,7 @@ use crate::files::home::Home;
 use crate::files::install;
 use crate::files::load::{self, Loaded, Sources};
 use crate::files::running::{self, Running};
+use crate::store;
 
 /// The place of work of a command.
 pub struct Desk {
@@ -86,6 +87,12 @@ impl Desk {
     /// The credentials file in use.
     pub fn auth_path(&self) -> PathBuf {
         self.sources().auth_path().to_path_buf()
+    }
+
+    /// Where the store lies; works while some value is wrong.
+    pub fn store_path(&self) -> PathBuf {
+        let layers = self.sources().legible_layers(&self.home, &self.environment, &BTreeMap::new());
+        store::place(&self.home, &layers)
     }
 
     /// The router that runs from this home.

@@ -65,7 +65,7 @@ impl Start {
             loaded = desk.load_with(&flags)?;
         }
         // Before anybody is let in: a store that cannot be used is not to be found out by callers.
-        let store = open_store(&desk, &loaded)?;
+        let store = open_store(&desk)?;
         let listener = listen(&loaded.settings, inherited)?;
         let address = listener.local_addr().context("could not find out the address to listen on")?;
         if loaded.settings.port != address.port() {
@@ -86,10 +86,9 @@ fn now() -> Millis {
 }
 
 /// Opens what earlier runs have kept.
-fn open_store(desk: &Desk, loaded: &Loaded) -> anyhow::Result<Opened> {
-    let path = store::place(&desk.home, loaded);
+fn open_store(desk: &Desk) -> anyhow::Result<Opened> {
     let original = store::original_place(&desk.home);
-    store::open(&path, original.as_deref(), now())
+    store::open(&desk.store_path(), original.as_deref(), now())
         .map_err(|error| Advice::new(error.to_string(), error.hint()).into())
 }
 

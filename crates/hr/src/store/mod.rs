@@ -27,8 +27,8 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use hr_core::route::Change;
-use hr_core::settings::Origin;
 use hr_core::settings::define::general::ROUTER_STATE_FILE;
+use hr_core::settings::{Layers, Origin};
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use parking_lot::Mutex;
@@ -39,7 +39,6 @@ pub use error::StoreError;
 pub use queue::MAX_WAITING;
 
 use crate::files::home::{Home, Place};
-use crate::files::load::Loaded;
 use crate::files::store::{folder_of, real_path};
 use file::Ready;
 use lock::Lock;
@@ -91,13 +90,13 @@ pub struct Decision {
 /// Where the store lies: where `ROUTER_STATE_FILE` says, else in the state folder. A relative path starts where it
 /// was written: from the folder of the settings file, or else from the working directory.
 #[must_use]
-pub fn place(home: &Home, loaded: &Loaded) -> PathBuf {
-    let Some(named) = &loaded.settings.state_file else { return home.state.clone() };
-    let value = loaded.values.iter().find(|value| value.name == ROUTER_STATE_FILE.name);
-    match value.map(|value| &value.origin) {
-        Some(Origin::EnvFile(..)) => folder_of(&loaded.env_path).join(named),
-        _ => home.cwd.join(named),
-    }
+pub fn place(home: &Home, layers: &Layers) -> PathBuf {
+    let Some(found) = layers.get(ROUTER_STATE_FILE.name) else { return home.state.clone() };
+    let from = match found.origin {
+        Origin::EnvFile(..) => folder_of(&home.env),
+        Origin::Flag | Origin::Environment | Origin::Default => &home.cwd,
+    };
+    from.join(found.value)
 }
 
 /// Where the original product would have kept its state, when that is not where the store lies.

@@ -86,6 +86,8 @@ fn a_relative_name_starts_where_it_was_written() {
     let scene = Scene::new();
     scene.write(".env", "ROUTER_STATE_FILE=kept/here.db\n");
     let _running = start(&scene);
+    let paths = scene.run("config path --json").well(&[]).json();
+    assert_eq!(paths["state"], scene.path("kept/here.db").display().to_string());
     assert!(scene.path("kept/here.db").exists());
     assert!(!scene.path("state.db").exists());
 }

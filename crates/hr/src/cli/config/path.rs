@@ -33,6 +33,7 @@ struct Paths {
     settings: String,
     credentials: String,
     providers: String,
+    state: String,
     running: String,
     install_key: String,
 }
@@ -45,6 +46,7 @@ impl Path {
             settings: home.env.display().to_string(),
             credentials: desk.auth_path().display().to_string(),
             providers: home.providers.display().to_string(),
+            state: desk.store_path().display().to_string(),
             running: home.pid.display().to_string(),
             install_key: home.install_key.display().to_string(),
         };
@@ -61,6 +63,7 @@ impl Path {
             ("settings", &paths.settings),
             ("credentials", &paths.credentials),
             ("own providers", &paths.providers),
+            ("what is learned", &paths.state),
             ("running router", &paths.running),
             ("install secret", &paths.install_key),
         ] {

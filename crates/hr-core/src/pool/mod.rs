@@ -146,7 +146,7 @@ pub struct BreakerRules {
     pub min_samples: usize,
     /// The share of failures that opens it.
     pub error_rate: f64,
-    /// How long it stays open before one probe is let through.
+    /// How long at most it stays open before one probe is let through.
     pub cooldown: Duration,
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Breaker {
     state: State,
     /// When it last opened or closed: results of attempts begun earlier are stale.
     since: Millis,
+    /// When it opened first since it was last closed.
+    away_since: Option<Millis>,
     /// The last results, oldest first; true is a failure.
     window: VecDeque<bool>,
     failures: usize,
@@ -174,13 +176,17 @@ impl Breaker {
         (failed && enough && rate >= rules.error_rate).then(|| self.open(now, rules))
     }
 
+    /// Opens, for a third of the time that the provider has been away: it is back in use soon after it is back, and the
+    /// longer it stays away the fewer are sent to find out.
     fn open(&mut self, now: Millis, rules: &BreakerRules) -> Change {
-        let until = now.after(rules.cooldown);
+        let away = self.away_since.get_or_insert(now).until(now);
+        let until = now.after((away / 3).clamp(rules.cooldown / 4, rules.cooldown));
         self.change(now, State::Open { until });
         Change::Opened(until)
     }
 
     fn close(&mut self, now: Millis) -> Change {
+        self.away_since = None;
         self.change(now, State::Closed);
         Change::Closed
     }
@@ -214,7 +220,7 @@ mod tests {
         for id in 0..3 {
             assert_eq!(attempt(&mut breaker, 0, id, Sample::Bad), None);
         }
-        assert_eq!(attempt(&mut breaker, 0, 3, Sample::Bad), Some(Change::Opened(Millis(60_000))));
+        assert_eq!(attempt(&mut breaker, 0, 3, Sample::Bad), Some(Change::Opened(Millis(15_000))));
         breaker
     }
 
@@ -225,7 +231,7 @@ mod tests {
         for (id, sample) in (0..).zip(samples) {
             assert_eq!(attempt(&mut breaker, 0, id, sample), None);
         }
-        assert_eq!(attempt(&mut breaker, 0, 9, Sample::Bad), Some(Change::Opened(Millis(60_000))));
+        assert_eq!(attempt(&mut breaker, 0, 9, Sample::Bad), Some(Change::Opened(Millis(15_000))));
     }
 
     #[test]
@@ -250,7 +256,7 @@ mod tests {
     #[test]
     fn one_probe_and_its_success_closes() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit(Millis(59_999), 10, false), None);
+        assert_eq!(breaker.admit(Millis(14_999), 10, false), None);
         assert_eq!(breaker.admit(Millis(60_000), 11, false), Some(Admission::Probe));
         assert_eq!(breaker.admit(Millis(60_000), 12, false), None);
         let result = (11, Millis(60_000), Admission::Probe);
@@ -267,7 +273,24 @@ mod tests {
         assert_eq!(breaker.admit(Millis(60_000), 12, false), Some(Admission::Probe));
         let result = (12, Millis(60_000), Admission::Probe);
         let change = breaker.record(Millis(61_000), &rules(), result, Sample::Bad);
-        assert_eq!(change, Some(Change::Opened(Millis(121_000))));
+        assert_eq!(change, Some(Change::Opened(Millis(81_333))));
+    }
+
+    #[test]
+    fn who_is_back_is_seen_within_a_third_of_the_time_it_was_away() {
+        for away in [10_000, 40_000, 60_000, 150_000, 3_600_000_u64] {
+            let (mut breaker, mut now, mut id) = (opened(), 0, 10);
+            let seen = loop {
+                now += 500;
+                id += 1;
+                let sample = if now < away { Sample::Bad } else { Sample::Good };
+                if attempt(&mut breaker, now, id, sample) == Some(Change::Closed) {
+                    break now;
+                }
+            };
+            let most = (away / 3).clamp(15_000, 60_000);
+            assert!(seen - away <= most + 500, "away {away}: seen after {}", seen - away);
+        }
     }
 
     #[test]
@@ -291,7 +314,7 @@ mod tests {
         assert_eq!(breaker.admit(Millis(10), 20, true), Some(Admission::LastResort));
         let result = (20, Millis(10), Admission::LastResort);
         assert_eq!(breaker.record(Millis(20), &rules(), result, Sample::Bad), None);
-        assert_eq!(breaker.open_until(Millis(20)), Some(Millis(60_000)));
+        assert_eq!(breaker.open_until(Millis(20)), Some(Millis(15_000)));
         assert_eq!(breaker.record(Millis(20), &rules(), result, Sample::Good), Some(Change::Closed));
     }
 }

@@ -25,7 +25,7 @@ fn open_breaker(world: &mut World) {
 fn an_open_breaker_passes_over_its_provider_while_others_remain() {
     let mut world = two_providers();
     open_breaker(&mut world);
-    world.wait(59);
+    world.wait(14);
     let plan = world.plan(&ask());
     let mut order = world.names(&plan);
     order.sort();

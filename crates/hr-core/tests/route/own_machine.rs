@@ -73,11 +73,11 @@ fn short_prompts_prefer_the_quick_when_that_is_set() {
 fn a_server_that_is_not_there_is_asked_last_and_soon_not_at_all() {
     let mut world = World::new(neighbours(5));
     for failures in 1..=4 {
+        world.wait(31);
         let choice = world.first(&fast());
         assert_eq!(world.name(&choice), "here/m/0");
         world.fail(&choice, failure(FailureKind::Network));
         assert_ne!(order(&world, &fast())[0], "here", "after {failures} failures");
-        world.wait(31);
     }
     assert_eq!(order(&world, &fast()), ["quick", "plain"], "its circuit is open");
     world.wait(60);

@@ -226,7 +226,8 @@ pub const BREAKER_COOLDOWN: Setting = Setting {
     group: Group::Routing,
     kind: Kind::Seconds { min: SHORTEST_WAIT, max: LONGEST_WAIT },
     default: "60",
-    summary: "How long such a provider is left alone before one request tries it again.",
+    summary: "How long at most such a provider is left alone before one request tries it again.",
+    details: "A quarter of it at first, then a third of the time that the provider has been away.",
     ..PLAIN
 };
 

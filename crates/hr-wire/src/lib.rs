@@ -10,6 +10,7 @@
 //! | [`sse`] | server-sent events: decoder and encoder |
 //! | [`hub`] | the canonical request, reply, stream event, and what got lost on the way |
 //! | [`complaint`] | what a refusal of a provider means |
+//! | [`limits`] | what replies say of limits |
 //! | [`listing`] | what providers' lists of models say |
 //! | [`facts`] | what routing wants to know of a request |
 //! | [`dialect`] | what every dialect can do, in two halves, and the one table of them |
@@ -30,6 +31,7 @@ pub mod facts;
 pub mod hub;
 pub mod json;
 pub mod lane;
+pub mod limits;
 pub mod listing;
 mod neutral;
 pub mod openai_chat;

@@ -567,7 +567,8 @@ fn limits_and_their_windows() {
             r#"{"error":{"code":"1308","message":"Usage limit reached for 5 hour. Your limit will reset at 2026-09-08 01:02:03"}}"#,
             Kind::QuotaSpent,
             None,
-            None,
+            // By the text in eight hours, which no five hours can be.
+            Some(18_000.0),
         ),
         (
             429,

@@ -156,7 +156,7 @@ fn limit_row(limit: &Limit) -> String {
     let models = match limit.models.len() {
         0 => "each model".to_owned(),
         1 if limit.models[0] == "*" => "all models together".to_owned(),
-        1 => names(limit.models.iter().map(String::as_str)),
+        1 if !limit.models[0].contains('*') => names(limit.models.iter().map(String::as_str)),
         _ => format!("{} together", names(limit.models.iter().map(String::as_str))),
     };
     format!("| {unit}{span} | {owner} | {models} | {} |", origin(&limit.source, &limit.date))

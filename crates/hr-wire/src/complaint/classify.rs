@@ -9,8 +9,10 @@ use hr_core::time::Millis;
 use serde_json::Value;
 
 use super::hint;
+use super::refused::{self, Circumstances};
 use super::wording::{self, Verdict};
 use crate::json::head;
+use crate::limits::when::Clock;
 
 /// How much of an error body is looked at. Some servers quote the whole request in front of their reason.
 pub const MAX_ERROR_BODY: usize = 1024 * 1024;
@@ -55,13 +57,17 @@ pub fn read_error<'h>(
     };
     let spent = window.filter(|_| verdict.kind == FailureKind::QuotaSpent);
     let mut retry_after = spent.or_else(|| hint::in_headers(headers, now));
+    let clock = Clock::new(headers("date"), now);
     if !complaint.hints_are_misleading() {
-        let now = hint::clock(headers, now);
+        let now = clock.server();
         retry_after = retry_after
             .or_else(|| complaint.body.as_ref().and_then(|body| hint::in_body(body, now)))
             .or_else(|| complaint.relayed.as_ref().and_then(|body| hint::in_body(body, now)))
             .or_else(|| hint::in_prose(&complaint.words));
     }
+    let readings = refused::readings(&complaint, &Circumstances { verdict, row, wait: retry_after, clock });
+    let whole = readings.iter().filter_map(|reading| reading.reset).max();
+    let retry_after = retry_after.or_else(|| whole.map(|end| now.until(end).min(hint::LONGEST_HINT)));
     Failure {
         kind: verdict.kind,
         status: Some(status),
@@ -73,7 +79,7 @@ pub fn read_error<'h>(
             FailureKind::TooLarge if complaint.asks_too_long() => complaint.param(),
             _ => None,
         },
-        said: Said::default(),
+        said: Said { readings, clock: clock.told() },
         message: complaint.message,
     }
 }
@@ -160,6 +166,20 @@ impl Complaint {
             complaint.message = format!("status {status} without words");
         }
         complaint
+    }
+
+    /// The part of the body that tells what is wrong.
+    pub(super) fn error(&self) -> &Value {
+        let body = self.body.as_ref().unwrap_or(&Value::Null);
+        let outer = body.as_array().and_then(|items| items.first()).unwrap_or(body);
+        if outer["error"].is_null() { outer } else { &outer["error"] }
+    }
+
+    /// What was said for people, with type and code, in lower case: nothing that a body quotes.
+    pub(super) fn told(&self) -> String {
+        let (kind, code) =
+            (self.kind.as_deref().unwrap_or_default(), self.code.as_deref().unwrap_or_default());
+        format!("{} {kind} {code}", self.message).to_lowercase()
     }
 
     /// Finds message, type, code and parameter in any of the shapes.

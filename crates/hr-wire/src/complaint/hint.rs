@@ -5,6 +5,8 @@ use std::time::Duration;
 use hr_core::time::Millis;
 use serde_json::Value;
 
+use crate::limits::when::{Clock, by_magnitude, duration, instant_or_wait, wait};
+
 /// The longest wait that is believed: the longest window that providers count in, a week. What lasts longer is
 /// asked again after this, so that a wrong hint never benches a key for good. The policy of routing may believe
 /// less, by what has happened.
@@ -30,13 +32,8 @@ const BUCKETS: &[&str] = &[
 /// the Messages dialect, which compatible endpoints send too.
 const PREFIXED_BUCKETS: &[&str] = &["requests", "tokens", "input-tokens", "output-tokens"];
 
-/// The most by which the clock of a server is believed to differ from ours.
-const MAX_SKEW: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What the clock of the server says, by which it means its instants; ours where it does not tell.
-pub(crate) fn clock<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Millis {
-    let told = header("date").and_then(http_date);
-    told.filter(|told| told.until(now).max(now.until(*told)) <= MAX_SKEW).unwrap_or(now)
+fn clock<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Millis {
+    Clock::new(header("date"), now).server()
 }
 
 /// The hint in the headers: milliseconds first, then seconds or a date, then the reset of a bucket that is
@@ -71,11 +68,6 @@ pub(crate) fn in_prose(words: &str) -> Option<Duration> {
 
 fn bounded(wait: Duration) -> Duration {
     wait.min(LONGEST_HINT)
-}
-
-/// Seconds as a duration; negative ones and nonsense are no hint.
-fn wait(seconds: f64) -> Option<Duration> {
-    (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_HINT))
 }
 
 fn empty_bucket<'h>(header: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
@@ -149,76 +141,6 @@ fn search(value: &Value, now: Millis, depth: usize) -> Option<Duration> {
     }
 }
 
-/// A number of seconds, an instant, a duration with units, or a date.
-fn instant_or_wait(text: &str, now: Millis) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(number) = text.parse::<f64>() {
-        return by_magnitude(number, now);
-    }
-    if let Some(wait) = duration(&text.to_ascii_lowercase()) {
-        return Some(wait);
-    }
-    let instant = rfc3339(text).or_else(|| http_date(text))?;
-    Some(now.until(instant))
-}
-
-/// Large numbers are instants, in milliseconds or seconds; small ones are seconds from now.
-fn by_magnitude(number: f64, now: Millis) -> Option<Duration> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "large and positive by the guard"
-    )]
-    let until = |milliseconds: f64| Some(now.until(Millis(milliseconds as u64)));
-    match number {
-        _ if number > 1e12 => until(number),
-        _ if number > 1e9 => until(number * 1000.0),
-        _ => wait(number),
-    }
-}
-
-/// `1h2m3.5s`, `370ms`, `38.2s`, `6 minutes`, `1 hour 5 min`: numbers with units, as far as they go.
-fn duration(text: &str) -> Option<Duration> {
-    let mut seconds = 0.0;
-    let mut found = false;
-    let mut rest = text;
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let Ok(number) = rest[..digits].trim_end_matches('.').parse::<f64>() else { break };
-        let after = rest[digits..].trim_start();
-        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let unit = match &after[..letters] {
-            "ms" | "millisecond" | "milliseconds" => 0.001,
-            "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-            "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
-            "d" | "day" | "days" => 86_400.0,
-            _ => break,
-        };
-        seconds += number * unit;
-        found = true;
-        rest = after[letters..].trim_start().trim_start_matches("and ");
-    }
-    found.then(|| wait(seconds)).flatten()
-}
-
-/// `2026-12-01T00:00:00Z`; without an offset it is taken for UTC.
-fn rfc3339(text: &str) -> Option<Millis> {
-    Millis::from_rfc3339(text).or_else(|| Millis::from_rfc3339(&format!("{text}Z")))
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<Millis> {
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let (_, date) = text.split_once(", ")?;
-    let mut words = date.split([' ', '-']);
-    let (day, month) = (words.next()?, words.next()?.to_ascii_lowercase());
-    let month = MONTHS.iter().position(|name| *name == month)? + 1;
-    let (year, time) = (words.next()?, words.next()?);
-    Millis::from_rfc3339(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,20 +178,6 @@ mod tests {
         assert_eq!(by("Mon, 07 Sep 2026 18:00:00 GMT"), Some(0));
         assert_eq!(by("Mon, 07 Sep 1970 15:00:00 GMT"), Some(400));
         assert_eq!(by("yesterday"), Some(400));
-    }
-
-    #[test]
-    fn durations_and_dates_are_read() {
-        let seconds = |text| duration(text).map(|wait| wait.as_secs_f64());
-        assert_eq!(seconds("2m59.56s"), Some(179.56));
-        assert_eq!(seconds("370ms"), Some(0.37));
-        assert_eq!(seconds("1h2m3.5s"), Some(3723.5));
-        assert_eq!(seconds("6 minutes and 5 seconds."), Some(365.0));
-        assert_eq!(seconds("12 elephants"), None);
-        assert_eq!(rfc3339("1970-01-02T00:00:00Z"), Some(Millis(86_400_000)));
-        assert_eq!(rfc3339("1970-01-02T01:00:00.5+01:00"), Some(Millis(86_400_500)));
-        assert_eq!(rfc3339("1970-01-02T00:00:00"), Some(Millis(86_400_000)));
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Millis(784_111_777_000)));
     }
 
     #[test]

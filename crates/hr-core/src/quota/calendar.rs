@@ -57,6 +57,12 @@ impl Cycle {
     }
 }
 
+/// The next end of a span by the calendar that a provider's file names; `None` for one that rolls.
+#[must_use]
+pub fn next_reset(reset: &str, now: Millis) -> Option<Millis> {
+    Cycle::named(reset).map(|cycle| cycle.next(now))
+}
+
 /// When a day begins on the Pacific coast, in seconds since 1970. Clocks change at two in the morning, so that the day
 /// of a change still begins by the old time: summer time is from the second Sunday of March to the first of November.
 fn pacific_midnight(day: i64) -> i64 {

@@ -28,6 +28,7 @@ mod trials;
 pub mod view;
 mod window;
 
+pub use calendar::next_reset;
 pub use call::{End, Headroom, Hold, Lesson, Need, Outlook, Reservation, Seat, Trial};
 pub use ledger::Ledger;
 pub use reading::{Reach, Reading, Said, Source};

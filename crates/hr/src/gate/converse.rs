@@ -126,7 +126,7 @@ async fn serve(
             journey.would_lose(choice.candidate, prepared.losses);
             continue;
         }
-        journey.calls(&choice);
+        journey.calls(&ask, &plan, &choice);
         let member = roster.member(choice.candidate);
         let native = question.is_native(member);
         let order = Order {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hr_core::capability::Ability;
 use hr_core::catalog::Dialect;
 use hr_core::failure::{Failure, FailureKind, Scope};
+use hr_core::route::record::{Draft, Subject};
 use hr_core::route::{Ask, Candidate, Choice, Effort, Gate as Reason, Plan, Roster, Tried, Verdict};
 use hr_core::secret::KeyId;
 use hr_core::settings::FirstByte;
@@ -31,6 +32,7 @@ use super::receipt::{Receipt, Sequel};
 use super::reply::Stream;
 use super::{Gate, Live, losses, memory, verdict};
 use crate::scout;
+use crate::watch::diary::Entry;
 use crate::watch::events::{Ended, RequestLine};
 
 /// The provider that answered.
@@ -119,6 +121,8 @@ impl<'a> Journey<'a> {
     #[must_use]
     pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Arc<Roster>, limits: Limits) -> Self {
         let Limits { deadline, patience } = limits;
+        let (now, version) = (visit.gate.clock.now(), &visit.live.catalog_version);
+        let draft = Draft::new(visit.id.clone(), now, visit.endpoint.name(), version);
         Self {
             gate: &visit.gate,
             live: &visit.live,
@@ -139,7 +143,8 @@ impl<'a> Journey<'a> {
             known_bad: 0,
             repeats: 0,
             model: None,
-            line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early)),
+            line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early))
+                .and_entry(Entry::new(Arc::clone(&visit.gate.diary), draft)),
         }
     }
 
@@ -251,6 +256,7 @@ impl<'a> Journey<'a> {
     /// Notes that a call failed. Who refused something opaque that was taken for its own, or reasoning of earlier
     /// turns, may be asked once more, without any.
     pub fn note(&mut self, candidate: Candidate, failure: &Failure) {
+        self.line.entry(|entry| entry.failed(failure));
         let refuses_opaque = failure.param.as_deref() == Some(OPAQUE_PARAM);
         let has_opaque = self.foreign_to(candidate).len() < self.issued.len();
         let refuses_words = refuses_reasoning(failure) && !self.bared.contains(&candidate);
@@ -262,9 +268,21 @@ impl<'a> Journey<'a> {
         scout::learn(self.gate, self.live, candidate, failure);
     }
 
+    /// What may be written down of a plan.
+    fn subject<'s>(&self, ask: &'s Ask, plan: &'s Plan) -> Subject<'s>
+    where
+        'a: 's,
+    {
+        // A model that was named and that nobody lists makes a roster of its own.
+        let made_up = !Arc::ptr_eq(self.roster, &self.live.roster);
+        Subject { roster: self.roster, ask, plan, made_up }
+    }
+
     /// Notes whom is called now.
-    pub fn calls(&mut self, choice: &Choice) {
+    pub fn calls(&mut self, ask: &Ask, plan: &Plan, choice: &Choice) {
         self.line.attempts += 1;
+        let subject = self.subject(ask, plan);
+        self.line.entry(|entry| entry.calls(&subject, choice));
         self.known_bad += u32::from(choice.known_bad);
         let model = self.roster.model_id(choice.candidate);
         self.model = Some(model.to_owned());
@@ -364,6 +382,7 @@ impl<'a> Journey<'a> {
 
     /// The commit point: from here on no other candidate is tried.
     pub fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
+        self.line.entry(Entry::answered);
         let (provider, model) = (self.line.provider.clone(), self.model.take());
         let attempts = self.line.attempts;
         let sequel = Sequel { caller: self.caller, request: self.question.kept().cloned() };
@@ -377,6 +396,7 @@ impl<'a> Journey<'a> {
                 if whole.finish.as_ref().is_some_and(|finish| finish.kind() == FinishKind::ToolCalls) {
                     scout::note(self.gate, self.live, receipt.candidate, Ability::Tools, true);
                 }
+                self.line.entry(|entry| entry.used(whole.usage));
                 receipt.succeed(whole.usage);
                 self.line.end(200, Ended::Well);
                 answer::whole(StatusCode::OK, "application/json", body)
@@ -449,6 +469,8 @@ impl<'a> Journey<'a> {
 
     /// Nobody is left: says so once, truthfully, with the earliest time at which it may be different.
     pub fn refuse(mut self, ask: &Ask, plan: &Plan, last_answer: Option<Refusal>) -> Refusal {
+        let subject = self.subject(ask, plan);
+        self.line.entry(|entry| entry.refuses(&subject));
         let mut told = plan.verdict(&self.tried);
         if let Verdict::Unservable { feature } = &mut told {
             // The name may be a provider's word.

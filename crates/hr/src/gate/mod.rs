@@ -17,6 +17,7 @@ pub mod clock;
 pub mod converse;
 pub mod count;
 pub mod crossed;
+pub mod decisions;
 pub mod endpoint;
 pub mod held;
 pub mod inflate;
@@ -64,6 +65,7 @@ use crate::store::{Opened, Store};
 use crate::upstream::account::{Accounts, Signer};
 use crate::upstream::client::Client;
 use crate::upstream::sign::{self, SignError};
+use crate::watch::diary::Diary;
 use crate::watch::metrics::Metrics;
 use caller::{Callers, Doors};
 use clock::{Chance, Clock};
@@ -113,6 +115,8 @@ pub struct Live {
     pub settings: Settings,
     /// Every provider that is known.
     pub catalog: Arc<Catalog>,
+    /// The version of the provider files.
+    pub catalog_version: String,
     /// Every provider that can be called.
     pub roster: Arc<Roster>,
     /// Who may come in.
@@ -266,7 +270,9 @@ pub struct Gate {
     /// The replies that callers may go on from.
     pub replies: Replies,
     /// What outlives the process, where something does.
-    store: OnceLock<Store>,
+    store: OnceLock<Arc<Store>>,
+    /// Why requests went where they went.
+    pub diary: Arc<Diary>,
     /// Held while a snapshot is replaced, so that none that is made from an older one comes after a newer.
     installing: Mutex<()>,
     /// Rings when something may have to be found out about models.
@@ -302,6 +308,7 @@ impl Gate {
             store: OnceLock::new(),
             installing: Mutex::new(()),
             bell: Arc::new(Notify::new()),
+            diary: Arc::new(Diary::new()),
             closing: AtomicBool::new(false),
             instance,
         }))
@@ -369,6 +376,8 @@ impl Gate {
         let (gate, clock) = (Arc::downgrade(self), Clock::new());
         let changes = move || gate.upgrade().map_or_else(Vec::new, |gate| gate.router().changes());
         let store = opened.start(changes, move || clock.now())?;
+        let store = Arc::new(store);
+        self.diary.keep_in(Arc::clone(&store));
         // A gate has one store: a second one would be dropped here, and its thread end.
         let _ = self.store.set(store);
         Ok(lost)
@@ -384,7 +393,7 @@ impl Gate {
     /// What outlives the process, where something does.
     #[must_use]
     pub fn store(&self) -> Option<&Store> {
-        self.store.get()
+        self.store.get().map(Arc::as_ref)
     }
 
     /// The snapshot in force.
@@ -431,6 +440,7 @@ fn assemble(
         plain: pool.clone(),
         roster: install(pool),
         settings,
+        catalog_version: catalog.version(),
         catalog,
         client,
         accounts: Arc::clone(accounts),

@@ -27,6 +27,10 @@ pub enum Page<'a> {
     Model(&'a str),
     /// The state of the pool.
     Status,
+    /// Why a request went where it went.
+    Decision(&'a str),
+    /// Where a request would go.
+    Explain,
     /// Something that the pool serves.
     Ask(Endpoint),
     /// How many tokens a conversation is.
@@ -66,6 +70,8 @@ pub fn page(path: &str) -> Option<Page<'_>> {
         (Some("health"), None, _) => Page::Health,
         (Some("metrics"), None, _) => Page::Metrics,
         (Some("status"), None, _) => Page::Status,
+        (Some("decisions"), Some(id), None) => Page::Decision(id),
+        (Some("explain"), None, _) => Page::Explain,
         (Some("models"), None, _) => Page::Models,
         (Some("models"), Some(_), _) => {
             // Names of models have slashes in them.
@@ -132,6 +138,9 @@ mod tests {
             ("/", Page::Welcome),
             ("/v1", Page::Welcome),
             ("/health", Page::Health),
+            ("/v1/decisions/req_1", Page::Decision("req_1")),
+            ("/decisions/last/", Page::Decision("last")),
+            ("/v1/explain", Page::Explain),
             ("/v1/models", Page::Models),
             ("/models/", Page::Models),
             ("/v1/models/groq/x", Page::Model("groq/x")),

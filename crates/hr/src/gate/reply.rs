@@ -219,6 +219,7 @@ impl Stream {
     fn ended_well(&mut self) {
         if let Some(receipt) = self.receipt.take() {
             self.line.withheld(self.watch.withheld());
+            self.line.entry(|entry| entry.used(self.watch.usage()));
             self.line.end(200, Ended::Well);
             let (issued, keepsake, reply) = (self.watch.issued(), self.watch.keepsake(), self.watch.reply());
             receipt.remember(&self.sequel, &issued, keepsake, reply);

@@ -15,7 +15,7 @@ use super::answer::{self, Answer, Refusal};
 use super::caller::CallerId;
 use super::converse::{Visit, converse};
 use super::paths::{self, Page};
-use super::{Gate, Live, count, intake, models, status};
+use super::{Gate, Live, count, decisions, intake, models, status};
 use crate::watch::metrics;
 
 /// Names every router that a request has passed, so that a circle is seen.
@@ -97,15 +97,19 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Models => Ok(models::list(gate, &live, &head.headers, head.uri.query())),
         Page::Model(id) => models::one(gate, &live, id, &head.headers, head.uri.query()),
         Page::Status => Ok(status::status(gate, &live)),
+        Page::Decision(id) => decisions::show(gate, id).await,
+        Page::Explain => decisions::explain(gate, &live, &head.headers, head.uri.query()),
         Page::Reply(id) if head.method == Method::DELETE => gate.replies.forget(now, caller?, id),
         Page::Reply(id) => gate.replies.show(now, caller?, id),
         Page::ReplyInput(id) => gate.replies.show_input(now, caller?, id),
         Page::Count => count::count(gate, &live, &head.headers, body).await,
         Page::Ask(endpoint) => {
             let caller = caller?;
+            let bare = decisions::Bare::new(gate, &live, id, endpoint);
             let (gate, id) = (Arc::clone(gate), id.to_owned());
             let early = Arc::default();
-            converse(Visit { gate, live, id, caller, endpoint, headers: head.headers, early }, body).await
+            let visit = Visit { gate, live, id, caller, endpoint, headers: head.headers, early };
+            bare.mark(converse(visit, body).await)
         }
     }
 }

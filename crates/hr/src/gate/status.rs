@@ -25,6 +25,8 @@ pub fn welcome() -> Answer {
         "/v1/embeddings",
         "/v1/models",
         "/v1/status",
+        "/v1/decisions/{id}",
+        "/v1/explain",
         "/health",
         "/metrics",
     ];

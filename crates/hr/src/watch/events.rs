@@ -9,6 +9,8 @@ use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::Effect;
 use tracing::{debug, info, warn};
 
+use super::diary::Entry;
+
 /// The causes of an error of the transport, joined. Made by libraries of the connection, so that it holds
 /// addresses and system errors, never content.
 #[must_use]
@@ -125,6 +127,8 @@ pub struct RequestLine {
     pub model: Option<String>,
     /// Calls made for it.
     pub attempts: u32,
+    /// What is written down of why it went where it went.
+    entry: Option<Entry>,
     early: Arc<Early>,
     began: Instant,
     lost: Option<String>,
@@ -143,6 +147,7 @@ impl RequestLine {
             dialect: None,
             model: None,
             attempts: 0,
+            entry: None,
             early,
             began: Instant::now(),
             lost: None,
@@ -151,8 +156,23 @@ impl RequestLine {
         }
     }
 
+    /// The same with an entry in the diary, which is closed with it.
+    #[must_use]
+    pub fn and_entry(mut self, entry: Entry) -> Self {
+        self.entry = Some(entry);
+        self
+    }
+
+    /// Writes something into the diary.
+    pub fn entry(&mut self, write: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = &mut self.entry {
+            write(entry);
+        }
+    }
+
     /// Notes the names of what the provider that answered did not get.
     pub fn lost(&mut self, names: Option<&str>) {
+        self.entry(|entry| entry.lost(names.unwrap_or_default()));
         self.lost = names.map(str::to_owned);
     }
 
@@ -174,6 +194,7 @@ impl RequestLine {
             Ended::Stopped => "stopped",
             Ended::CallerLeft => "caller_left",
         };
+        self.entry(|entry| entry.close(status, how));
         info!(
             request_id = self.id,
             endpoint = self.endpoint,

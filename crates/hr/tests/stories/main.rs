@@ -5,6 +5,7 @@ mod caller;
 mod house;
 
 mod chance;
+mod decisions;
 mod dialects;
 mod failover;
 mod faults;

@@ -8,14 +8,17 @@ mod auth;
 mod complete;
 mod config;
 mod connect;
+mod decided;
 mod demo;
 mod desk;
+mod explain;
 mod log;
 mod mode;
 mod model;
 pub mod paint;
 pub mod print;
 mod providers;
+mod replay;
 mod report;
 mod restart;
 mod start;
@@ -23,6 +26,7 @@ mod status;
 mod stop;
 mod table;
 mod talk;
+mod why;
 pub mod words;
 
 use std::process::ExitCode;
@@ -75,6 +79,9 @@ enum Command {
     Stop(stop::Stop),
     Restart(restart::Restart),
     Status(status::Status),
+    Why(why::Why),
+    Replay(replay::Replay),
+    Explain(explain::Explain),
     #[command(subcommand)]
     Auth(auth::Auth),
     #[command(subcommand)]
@@ -120,6 +127,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stop(stop) => done(stop.run(&Desk::open()?)),
         Command::Restart(restart) => done(restart.run(&Desk::open()?)),
         Command::Status(status) => status.run(&Desk::open()?),
+        Command::Why(why) => done(why.run(&Desk::open()?)),
+        Command::Replay(replay) => done(replay.run(&Desk::open()?)),
+        Command::Explain(explain) => done(explain.run(&Desk::open()?)),
         Command::Auth(auth) => done(auth.run(&Desk::open()?)),
         Command::Model(model) => done(model.run(&Desk::open()?)),
         Command::Mode(mode) => done(mode.run(&Desk::open()?)),

@@ -38,6 +38,60 @@ pub fn spend(class: SpendClass) -> &'static str {
     }
 }
 
+/// Why somebody is passed over, by the code of the reason.
+pub fn gate(code: &str) -> &str {
+    match code {
+        "unavailable" => "switched off, or without a model for this",
+        "credential" => "without a key",
+        "excluded" => "left out by the settings",
+        "tools" => "without tools",
+        "vision" => "cannot see images",
+        "context" => "window too small",
+        "skip_tokens_over" => "prompt longer than the settings send there",
+        "output_cap" => "refuses answers of this length",
+        "refuses" => "refuses a parameter of the request",
+        "loss" => "something would be lost on the way",
+        "spend" => "would cost more than is allowed",
+        "unconfirmed" => "not known to call tools",
+        "quota" => "quota used up",
+        "retries" => "failing, and enough calls go to those who fail",
+        "cooldown" => "resting",
+        "breaker" => "circuit open",
+        "tried" => "has failed this request",
+        "not_asked" => "not the provider that was asked for",
+        other => other,
+    }
+}
+
+/// What counts against a candidate, by the name of the term.
+pub fn term(name: &str) -> &str {
+    match name {
+        "other_model" => "not the model asked for",
+        "order" => "later in the catalogue",
+        "not_local" => "not on this machine",
+        "spend" => "it costs",
+        "insufficient" => "weaker than needed",
+        "unfit" => "does not fit the work",
+        "away" => "the session is at home elsewhere",
+        "scarce" => "few calls left",
+        "distance" => "strength not as needed",
+        "weakness" => "strength",
+        "quality" => "rank",
+        "price" => "price",
+        "unconfirmed" => "abilities unconfirmed",
+        "loss" => "something is lost",
+        "translated" => "needs translation",
+        "not_issuer" => "did not issue what the session holds",
+        "elsewhere" => "provider failed this request",
+        "trouble" => "recent trouble",
+        "unreliable" => "failed lately",
+        "latency" => "slow lately",
+        "lapsing" => "quota not about to lapse",
+        "not_fast" => "not known to be quick",
+        other => other,
+    }
+}
+
 /// The value as one word, or a part of one, of a shell.
 pub fn for_shell(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
@@ -70,6 +124,40 @@ mod tests {
             ("", "''"),
         ] {
             assert_eq!(for_shell(value), written);
+        }
+    }
+
+    #[test]
+    fn every_reason_has_words() {
+        use hr_core::route::Gate::*;
+        for reason in [
+            Unavailable,
+            Credential,
+            Excluded,
+            Tools,
+            Vision,
+            Context,
+            SkipTokensOver,
+            OutputCap,
+            Refuses,
+            Loss,
+            Spend,
+            Unconfirmed,
+            Quota,
+            Retries,
+            Cooldown,
+            Breaker,
+            Tried,
+            NotAsked,
+        ] {
+            assert_ne!(gate(reason.code()), reason.code());
+        }
+    }
+
+    #[test]
+    fn every_term_has_words() {
+        for (name, _) in hr_core::route::Terms::default().parts() {
+            assert!(name == "price" || term(name) != name, "{name}");
         }
     }
 

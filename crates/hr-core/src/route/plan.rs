@@ -80,6 +80,14 @@ pub struct Choice {
     pub(super) output: Option<u64>,
 }
 
+impl Choice {
+    /// Whether the call puts to the test that its quota is used up.
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.test
+    }
+}
+
 /// Who may be asked, best first, and who may not.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Plan {

@@ -97,7 +97,7 @@ impl Contender for Routing {
             }
             if let Ok(ticket) = self.router.begin(now, &self.roster, choice) {
                 visit.known_bad += u32::from(choice.known_bad);
-                let test = false;
+                let test = choice.is_test();
                 return Step::Call { candidate: choice.candidate, held: Held { ticket, begun: now }, test };
             }
         }

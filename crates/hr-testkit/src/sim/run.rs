@@ -10,6 +10,7 @@ use hr_core::time::Millis;
 
 use super::contender::{Contender, Step, Visit};
 use super::judge::{Foresight, Judge};
+use super::limit::HiddenLimit;
 use super::load::Request;
 use super::world::{Change, Ending, Reply, World};
 
@@ -52,6 +53,8 @@ pub struct Made {
     pub served: bool,
     /// Why it was refused for a limit, if it was.
     pub refused: Option<Foresight>,
+    /// The limit that refused it.
+    pub limit: Option<HiddenLimit>,
 }
 
 /// What came of a simulation.
@@ -193,7 +196,8 @@ impl<C: Contender> Run<'_, C> {
             self.judge.begins(&self.world, candidate, request);
         }
         self.report.paid += usize::from(self.world.spec(candidate).spend == SpendClass::Paid);
-        let made = Made { at: now, ended: reply.ends, request: number, candidate, served, refused };
+        let limit = reply.refused_by.map(|meter| self.world.meters[meter].limit);
+        let made = Made { at: now, ended: reply.ends, request: number, candidate, served, refused, limit };
         self.report.calls.push(made);
         self.events.push(Reverse((reply.ends, Event::End(self.calls.len()))));
         self.calls.push(Some(Call { candidate, request: number, held, reply }));

@@ -26,6 +26,7 @@ mod status;
 mod stop;
 mod table;
 mod talk;
+mod try_;
 mod why;
 pub mod words;
 
@@ -90,6 +91,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::Config),
     Providers(providers::Providers),
+    #[command(name = "try")]
+    Try(try_::Try),
     Connect(connect::Connect),
     Demo(demo::Demo),
     /// Print the version
@@ -135,6 +138,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Mode(mode) => done(mode.run(&Desk::open()?)),
         Command::Config(config) => done(config.run(&Desk::open()?)),
         Command::Providers(providers) => done(providers.run(&Desk::open()?)),
+        Command::Try(try_) => try_.run(&Desk::open()?),
         Command::Connect(connect) => done(connect.run(&Desk::open()?)),
         Command::Demo(demo) => done(demo.run()),
         Command::Version => done(print::out(&format!("{}\n", version()))),

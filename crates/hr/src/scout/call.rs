@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use hr_core::catalog::Dialect;
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::pool::{Member, PoolModel};
+use hr_core::quota::Said;
 use hr_core::route::{Candidate, Permit, Work};
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
@@ -13,6 +14,7 @@ use hr_wire::complaint::MAX_ERROR_BODY;
 use hr_wire::dialect::{Outgoing, Prepared, client_half, upstream_half};
 use hr_wire::envelope::Envelope;
 use hr_wire::hub::{Block, FinishKind, Reply};
+use hr_wire::limits;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use http_body_util::Full;
@@ -93,11 +95,25 @@ pub struct Heard {
     pub first: Option<Duration>,
     /// From the call to its end.
     pub total: Duration,
+    /// What the headers say of limits.
+    pub said: Said,
     /// The answer, or what went wrong.
     pub reply: Result<Reply, Failure>,
 }
 
 impl Heard {
+    /// Nothing, since nothing was sent.
+    #[must_use]
+    pub fn nothing(why: Failure) -> Self {
+        Self {
+            headers: HeaderMap::new(),
+            first: None,
+            total: Duration::ZERO,
+            said: Said::default(),
+            reply: Err(why),
+        }
+    }
+
     /// What it used, as reported.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -115,12 +131,7 @@ pub async fn call(
     now: Millis,
 ) -> Heard {
     let began = Instant::now();
-    let mut heard = Heard {
-        headers: HeaderMap::new(),
-        first: None,
-        total: Duration::ZERO,
-        reply: Err(Failure::new(FailureKind::Timeout, "nothing came in time")),
-    };
+    let mut heard = Heard::nothing(Failure::new(FailureKind::Timeout, "nothing came in time"));
     let exchange = exchange(live, candidate, permit, letter, now, began, &mut heard);
     if let Ok(reply) = tokio::time::timeout(wait, exchange).await {
         heard.reply = reply;
@@ -155,6 +166,8 @@ async fn exchange(
     let response = live.client.send(request, Errand::Model(permit)).await;
     let (head, incoming) =
         response.map_err(|error| Failure::new(FailureKind::Network, chain(&error)))?.into_parts();
+    let fields = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    heard.said = limits::read(fields, &provider.metering, live.roster.model_id(candidate), now);
     heard.headers = head.headers;
     let mut body = UpstreamBody::new(&heard.headers, incoming);
     let upstream = upstream_half(provider.dialect);

@@ -12,3 +12,4 @@ mod model;
 mod providers;
 mod scene;
 mod state;
+mod try_;

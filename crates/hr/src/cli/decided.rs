@@ -12,7 +12,7 @@ use crate::cli::desk::Desk;
 use crate::cli::report::Advice;
 use crate::cli::{print, talk, words};
 use crate::gate::decisions::LAST;
-use crate::store::{self, Reader, StoreError};
+use crate::store::{Reader, StoreError};
 
 /// The longest id that is looked for.
 const MAX_ID: usize = 64;
@@ -36,7 +36,7 @@ pub fn record(desk: &Desk, id: &str) -> anyhow::Result<Vec<u8>> {
 
 /// The record in the store of a router that does not run.
 fn kept(desk: &Desk, id: &str) -> anyhow::Result<Vec<u8>> {
-    let path = store::place(&desk.home, &desk.load()?);
+    let path = desk.store_path();
     let advice = |error: StoreError| Advice::new(error.to_string(), error.hint());
     let Some(reader) = Reader::open(&path).map_err(advice)? else { return Err(not_kept(id).into()) };
     let found = if id == LAST { reader.last_decision() } else { reader.decision(id) };

@@ -111,9 +111,6 @@ async fn serve(options: RunOptions) -> anyhow::Result<End> {
 
 /// Takes back what earlier runs have learned.
 fn remember(gate: &Arc<Gate>, store: Opened) -> anyhow::Result<()> {
-    if let Some(trouble) = &store.trouble {
-        warn!(cause = %trouble, hint = trouble.hint(), "what is learned cannot be kept; serving goes on");
-    }
     if let Some(copy) = &store.imported {
         info!(copy = %copy.display(), "the state of the original product was taken over");
     }

@@ -155,6 +155,10 @@ impl Opened {
         now: impl Fn() -> Millis + Send + 'static,
     ) -> std::io::Result<Store> {
         let shared = Arc::new(Shared::default());
+        let mut trouble = Trouble::default();
+        if let Some(error) = &self.trouble {
+            trouble.met(error, 0);
+        }
         let (ends, ended) = mpsc::sync_channel(1);
         let writer = Writer {
             path: self.path.clone(),
@@ -163,7 +167,7 @@ impl Opened {
             now: Box::new(now),
             open: self.open,
             pending: BTreeMap::new(),
-            trouble: Trouble::default(),
+            trouble,
             commits: 0,
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || {

@@ -78,7 +78,7 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    fn met(&mut self, error: &StoreError, lost: u64) {
+    pub(super) fn met(&mut self, error: &StoreError, lost: u64) {
         let now = Instant::now();
         self.lasts = true;
         self.retry = Some(now + RETRY);

@@ -104,7 +104,7 @@ impl Reliability {
 
     /// The bucket of the share of bad ends; 0 while too little is known.
     pub(super) fn bucket(self, now: Millis) -> u8 {
-        if self.all * self.left(now) < LEAST_ENDS {
+        if self.all < LEAST_ENDS || self.all * self.left(now) < LEAST_ENDS {
             return 0;
         }
         super::merits::bucket(1.0 - self.good / self.all, &UNRELIABLE_STEPS)

@@ -163,8 +163,9 @@ impl<'a> Planner<'a> {
         for (index, (member, own)) in roster.pool.members.iter().zip(&roster.slots).enumerate() {
             self.member((index, member), (&slots.providers[own.provider], own));
         }
-        self.groups.sort_unstable_by_key(|group| group.rank);
-        for at in 0..self.groups.len() {
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_unstable_by_key(|at| self.groups[*at].rank);
+        for at in order {
             self.expand(at);
         }
         self.choose();

@@ -59,6 +59,8 @@ pub(super) struct Bucket {
     /// What somebody else has used, and until when that counts.
     pub(super) foreign: f64,
     pub(super) foreign_until: Millis,
+    /// It was used by somebody else while we watched.
+    pub(super) surprised: bool,
     pub(super) claim: Option<Claim>,
     silent: u16,
     pub(super) lies: u8,
@@ -89,6 +91,7 @@ impl Bucket {
             newest: Millis(0),
             foreign: 0.0,
             foreign_until: Millis(0),
+            surprised: false,
             claim: None,
             silent: 0,
             lies: 0,
@@ -143,11 +146,6 @@ impl Bucket {
     pub(super) fn own(&self, now: Millis) -> f64 {
         let foreign = if now < self.foreign_until { self.foreign } else { 0.0 };
         (self.taken(now) - foreign).max(0.0)
-    }
-
-    /// How much is left, as far as the limit is known.
-    pub(super) fn left(&self, now: Millis) -> Option<f64> {
-        self.limit(now).map(|(limit, _)| (limit - self.taken(now)).max(0.0))
     }
 
     /// How long its span is, as far as is known.
@@ -205,10 +203,11 @@ impl Bucket {
         if source == Source::Catalog {
             return None;
         }
-        let forbidden = limit <= NOTHING;
+        let forbidden = limit <= NOTHING && !self.unnamed;
         let taken = self.taken(now);
         let excess = match self.unit {
             LimitUnit::Percent => taken - limit + 2.0 * NOTHING,
+            _ if self.unnamed => taken + amount - limit,
             // What is larger than the whole is let through when the whole is there: it may be an estimate's fault.
             _ => taken + amount.min(limit) - limit,
         };
@@ -242,7 +241,7 @@ impl Bucket {
                 from.max(self.said_at.map_or(Millis(0), |at| at.after(length)))
             }
             // Little of it is ours, and it is all gone: so it says.
-            Source::Header if self.own(now) < limit * 0.5 => from,
+            Source::Header if self.surprised && self.own(now) < limit * 0.5 => from,
             Source::Header | Source::Catalog => NEVER,
         }
     }
@@ -350,10 +349,11 @@ impl Bucket {
         self.trial_over(now);
     }
 
-    /// No trial of it before the next span.
+    /// No trial of it before the next span; none for long where what was said has proved true.
     pub(super) fn trial_over(&mut self, now: Millis) {
         let end = self.window.ends(now).unwrap_or(now.after(self.length().unwrap_or(UNKNOWN_WAIT)));
-        self.trial_from = Some(end);
+        let said = self.limit(now).is_some_and(|(_, source)| source == Source::Header);
+        self.trial_from = Some(if said { end.max(now.after(DOUBTED_FOR)) } else { end });
     }
 
     /// A reply said nothing of it. What a header said long ago is only remembered in the end.

@@ -97,6 +97,8 @@ impl Bucket {
         if said > high + NOTHING {
             let more = said - high;
             self.window.set(now, used + more);
+            // At the first word nobody knows whose it is: it may be ours of long ago.
+            self.surprised = self.newest > Millis(0);
             self.note_foreign(now, more, limit);
             return true;
         }

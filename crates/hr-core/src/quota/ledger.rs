@@ -56,8 +56,6 @@ pub struct Ledger {
     pub(super) ahead: i64,
     /// Models whose estimates have changed since they were last kept.
     pub(super) learned: Vec<u32>,
-    /// Accounts that are no more and were kept.
-    pub(super) gone: Vec<String>,
 }
 
 impl Default for Ledger {
@@ -76,7 +74,6 @@ impl Default for Ledger {
             unions: BTreeMap::new(),
             ahead: 0,
             learned: Vec::new(),
-            gone: Vec::new(),
         }
     }
 }
@@ -178,7 +175,9 @@ impl Ledger {
                 bucket.observe(now);
                 bucket.reserve(now, amounts.of(bucket.unit));
             }
-            account.refresh(now, Some(model));
+            if !account.is_blank() {
+                account.refresh(now, Some(model));
+            }
         }
         if trial == Some(Trial::Limit) {
             self.trials.begin();
@@ -211,10 +210,12 @@ impl Ledger {
 
     /// What a call is expected to take, by what calls to its model have taken.
     pub(super) fn amounts(&self, model: u32, need: &Need) -> Amounts {
-        match self.estimates.get(model as usize) {
+        let mut amounts = match self.estimates.get(model as usize) {
             Some(estimate) => estimate.amounts(need),
             None => Estimate::default().amounts(need),
-        }
+        };
+        amounts.input = amounts.input.max(Amounts::LEAST.input);
+        amounts
     }
 
     /// The account of this name.

@@ -32,4 +32,4 @@ pub use calendar::next_reset;
 pub use call::{End, Headroom, Hold, Lesson, Need, Outlook, Reservation, Seat, Trial};
 pub use ledger::Ledger;
 pub use reading::{Reach, Reading, Said, Source};
-pub use view::{BucketView, Confidence, OwnerQuota};
+pub use view::{BucketView, Confidence, HoldView, OwnerQuota};

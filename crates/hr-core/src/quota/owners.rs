@@ -147,11 +147,6 @@ impl Ledger {
                 Some(found) => self.accounts[into].buckets[found].take_in(now, &bucket),
                 None => {
                     let mut bucket = bucket;
-                    let own = (bucket.own(now) - bucket.taken(now) + bucket.window.used(now)).max(0.0);
-                    if own < bucket.window.used(now) {
-                        bucket.window.set(now, own);
-                    }
-                    bucket.foreign = 0.0;
                     bucket.claim = None;
                     bucket.trial_from = Some(now);
                     self.accounts[into].buckets.push(bucket);
@@ -183,9 +178,8 @@ impl Ledger {
         let Some(union) = self.unions.get_mut(&place) else { return };
         union.members.retain(|(other, ..)| *other != member);
         let left: Vec<usize> = union.members.iter().map(|(other, ..)| *other).collect();
-        // What it used counts no more with the others: the union begins anew with those who stay.
-        self.accounts[place].buckets.clear();
         if left.len() < 2 {
+            self.accounts[place].buckets.clear();
             self.unions.remove(&place);
             for other in left {
                 self.accounts[other].joint = None;
@@ -194,8 +188,16 @@ impl Ledger {
             self.accounts[place].refresh(now, None);
             return;
         }
-        for other in left {
-            self.pour(now, other, place);
+        // What it used counts no more with the others.
+        self.begin_union_anew(now, place);
+    }
+
+    /// Adds up anew what the members of a union have used.
+    pub(super) fn begin_union_anew(&mut self, now: Millis, joint: usize) {
+        self.accounts[joint].buckets.clear();
+        let members = self.unions.get(&joint).map(|union| union.members.clone()).unwrap_or_default();
+        for (member, ..) in members {
+            self.pour(now, member, joint);
         }
     }
 
@@ -219,26 +221,22 @@ impl Ledger {
 }
 
 impl Bucket {
+    /// What calls of ours have used that is in the window.
+    fn own_window(&self, now: Millis) -> f64 {
+        let foreign = self.taken(now) - self.own(now);
+        (self.window.used(now) - foreign).max(0.0)
+    }
+
     /// Counts what was used in another bucket of the same limit as well.
     fn take_in(&mut self, now: Millis, other: &Self) {
-        match &other.window {
-            Window::Rolling(rolling) => {
-                let foreign = (other.taken(now) - other.own(now)).max(0.0);
-                let entries: Vec<_> = rolling.entries().collect();
-                entries.into_iter().for_each(|(at, amount)| self.window.add(now, at, amount));
-                if foreign > 0.0 {
-                    let used = self.window.used(now);
-                    self.window.set(now, (used - foreign).max(0.0));
-                }
-            }
-            window => {
-                let foreign = (other.taken(now) - other.own(now)).max(0.0);
-                let own = (window.used(now) - foreign).max(0.0);
-                if own > 0.0 {
-                    self.window.add(now, now, own);
-                }
-            }
+        // What each heard to be used is of the same quota: together it is at least that.
+        let together = self.own_window(now) + other.own_window(now);
+        let wanted = together.max(self.window.used(now)).max(other.window.used(now));
+        if let Window::Rolling(rolling) = &other.window {
+            let entries: Vec<_> = rolling.entries().collect();
+            entries.into_iter().for_each(|(at, amount)| self.window.add(now, at, amount));
         }
+        self.window.set(now, wanted);
         self.under_way += other.under_way;
         for (limit, theirs) in self.limits.iter_mut().zip(other.limits) {
             *limit = match (*limit, theirs) {

@@ -1,16 +1,290 @@
-//! What a ledger knows, in pieces that are kept over a restart.
+//! What a ledger knows, in pieces that are kept over a restart: one an account, and one a model for its estimates.
+//!
+//! Accounts and models are kept under their own names. What comes back before its key or model is known finds its
+//! place when they come. What was reserved and not settled counts as used.
 
-use super::ledger::Ledger;
+use serde::{Deserialize, Serialize};
+
+use super::account::{Account, MAX_BUCKETS, Name};
+use super::bucket::Bucket;
+use super::claim::Claim;
+use super::estimate::{Estimate, Ratio};
+use super::held::Held;
+use super::ledger::{EVERYONE, Ledger};
+use super::models::{ModelSet, Models};
+use super::window::KeptWindow;
+use crate::catalog::{LimitSpan, LimitUnit, OwnerScope};
+use crate::failure::FailureKind;
 use crate::time::Millis;
+
+const EVERYONES_ID: &str = "everyone";
+const OWNERS: &str = "owner:";
+const KEYS: &str = "key:";
+const ESTIMATES: &str = "estimates:";
+
+/// An account as it is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptAccount {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    buckets: Vec<KeptBucket>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<KeptHold>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tested: Option<Millis>,
+    /// Accounts that seem to be one with it, and until when a success says that they are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    joined: Vec<(String, Millis)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeptSet {
+    All,
+    One(String),
+    Some(Vec<String>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptBucket {
+    models: KeptSet,
+    unit: LimitUnit,
+    span: Option<LimitSpan>,
+    scope: Option<OwnerScope>,
+    window: KeptWindow,
+    under_way: f64,
+    /// By source; the catalogue is read anew.
+    limits: [Option<f64>; 3],
+    unnamed: bool,
+    said_at: Option<Millis>,
+    newest: Millis,
+    foreign: f64,
+    foreign_until: Millis,
+    surprised: bool,
+    claim: Option<Claim>,
+    lies: u8,
+    doubted_until: Millis,
+    trial_from: Option<Millis>,
+    rolls: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptHold {
+    models: KeptSet,
+    until: Millis,
+    because: FailureKind,
+    strikes: u8,
+    refused_at: Millis,
+    claim: Claim,
+}
+
+/// Values and counts of calls, for input and output.
+#[derive(Serialize, Deserialize)]
+struct KeptEstimate {
+    input: (f64, u32),
+    output: (f64, u32),
+}
+
+impl KeptSet {
+    fn of(models: &Models, set: &ModelSet) -> Self {
+        match set {
+            ModelSet::All => Self::All,
+            ModelSet::One(model) => Self::One(models.id(*model).to_owned()),
+            ModelSet::Some { patterns, .. } => Self::Some(patterns.clone()),
+        }
+    }
+
+    fn back(self, models: &mut Models) -> ModelSet {
+        match self {
+            Self::All => ModelSet::All,
+            Self::One(id) => ModelSet::One(models.intern(&id)),
+            Self::Some(patterns) => models.matching(&patterns),
+        }
+    }
+}
+
+impl KeptBucket {
+    fn of(models: &Models, bucket: &Bucket) -> Self {
+        let [header, body, refusals, _] = bucket.limits;
+        Self {
+            models: KeptSet::of(models, &bucket.models),
+            unit: bucket.unit,
+            span: bucket.span,
+            scope: bucket.scope,
+            window: bucket.window.keep(),
+            under_way: bucket.under_way,
+            limits: [header, body, refusals],
+            unnamed: bucket.unnamed,
+            said_at: bucket.said_at,
+            newest: bucket.newest,
+            foreign: bucket.foreign,
+            foreign_until: bucket.foreign_until,
+            surprised: bucket.surprised,
+            claim: bucket.claim,
+            lies: bucket.lies,
+            doubted_until: bucket.doubted_until,
+            trial_from: bucket.trial_from,
+            rolls: bucket.pace.rolls,
+        }
+    }
+
+    fn back(self, now: Millis, models: &mut Models, ahead: i64) -> Bucket {
+        let set = self.models.back(models);
+        let mut bucket = Bucket::new(set, self.unit, self.span, self.scope, self.window.back(ahead));
+        let [header, body, refusals] = self.limits;
+        bucket.limits = [header, body, refusals, None];
+        bucket.unnamed = self.unnamed;
+        bucket.said_at = self.said_at;
+        bucket.newest = self.newest;
+        bucket.foreign = self.foreign;
+        bucket.foreign_until = self.foreign_until;
+        bucket.surprised = self.surprised;
+        bucket.claim = self.claim;
+        bucket.lies = self.lies;
+        bucket.doubted_until = self.doubted_until;
+        bucket.trial_from = Some(self.trial_from.unwrap_or(now));
+        bucket.pace.rolls = self.rolls;
+        // The calls that were under way are gone, and may have been made. As requests they are counted already.
+        let counts = !matches!(self.unit, LimitUnit::Requests | LimitUnit::Concurrent | LimitUnit::Percent);
+        if counts && self.under_way > 0.0 {
+            bucket.window.add(now, now, self.under_way);
+        }
+        bucket
+    }
+}
+
+impl KeptHold {
+    fn of(models: &Models, held: &Held) -> Self {
+        Self {
+            models: KeptSet::of(models, &held.models),
+            until: held.until,
+            because: held.because,
+            strikes: held.strikes,
+            refused_at: held.refused_at,
+            claim: held.claim,
+        }
+    }
+
+    fn back(self, models: &mut Models) -> Held {
+        Held {
+            models: self.models.back(models),
+            until: self.until,
+            because: self.because,
+            strikes: self.strikes,
+            refused_at: self.refused_at,
+            claim: self.claim,
+        }
+    }
+}
+
+fn id_of(name: &Name) -> Option<String> {
+    match name {
+        Name::Everyone => Some(EVERYONES_ID.to_owned()),
+        Name::Owner(owner) => Some(format!("{OWNERS}{owner}")),
+        Name::Key(id) => Some(format!("{KEYS}{id}")),
+        Name::Joint => None,
+    }
+}
+
+fn name_of(id: &str) -> Option<Name> {
+    if id == EVERYONES_ID {
+        return Some(Name::Everyone);
+    }
+    let owner = id.strip_prefix(OWNERS).map(|owner| Name::Owner(owner.to_owned()));
+    owner.or_else(|| id.strip_prefix(KEYS).map(|key| Name::Key(key.to_owned())))
+}
 
 impl Ledger {
     /// What has changed since it was last asked: a stable id and what to keep of it, `None` to forget it.
     pub fn changes(&mut self) -> Vec<(String, Option<String>)> {
-        Vec::new()
+        let mut changes = Vec::new();
+        for place in 0..self.accounts.len() {
+            if !std::mem::take(&mut self.accounts[place].changed) {
+                continue;
+            }
+            let Some(id) = id_of(&self.accounts[place].name) else { continue };
+            let account = &self.accounts[place];
+            let kept = (!account.is_blank()).then(|| self.kept(account, place));
+            changes.push((id, kept.and_then(|kept| serde_json::to_string(&kept).ok())));
+        }
+        for model in std::mem::take(&mut self.learned) {
+            let Some(estimate) = self.estimates.get(model as usize) else { continue };
+            let pair = |ratio: &Ratio| (ratio.value, ratio.calls);
+            let kept = KeptEstimate { input: pair(&estimate.input), output: pair(&estimate.output) };
+            let id = format!("{ESTIMATES}{}", self.models.id(model));
+            changes.push((id, serde_json::to_string(&kept).ok()));
+        }
+        changes
+    }
+
+    fn kept(&self, account: &Account, place: usize) -> KeptAccount {
+        let union = account.joint.and_then(|joint| self.unions.get(&joint));
+        let members = union.map(|union| union.members.as_slice()).unwrap_or_default();
+        let until =
+            members.iter().find(|(member, ..)| *member == place).map_or(Millis(0), |(.., until)| *until);
+        let others = members.iter().filter(|(member, ..)| *member != place);
+        let joined = others.filter_map(|(member, ..)| Some((id_of(&self.accounts[*member].name)?, until)));
+        KeptAccount {
+            buckets: account.buckets.iter().map(|bucket| KeptBucket::of(&self.models, bucket)).collect(),
+            holds: account.holds.iter().map(|held| KeptHold::of(&self.models, held)).collect(),
+            tested: account.tested,
+            joined: joined.collect(),
+        }
     }
 
     /// Takes back what was kept. Keys and models that are not known yet are remembered until they come.
-    pub fn restore(&mut self, _now: Millis, _id: &str, _kept: &str) -> bool {
-        false
+    pub fn restore(&mut self, now: Millis, id: &str, kept: &str) -> bool {
+        if let Some(model) = id.strip_prefix(ESTIMATES) {
+            return self.restore_estimate(model, kept);
+        }
+        let (Some(name), Ok(kept)) = (name_of(id), serde_json::from_str::<KeptAccount>(kept)) else {
+            return false;
+        };
+        let place = self.account(name);
+        let ahead = self.ahead;
+        let buckets: Vec<Bucket> = kept
+            .buckets
+            .into_iter()
+            .take(MAX_BUCKETS)
+            .map(|kept| kept.back(now, &mut self.models, ahead))
+            .collect();
+        let holds: Vec<Held> = kept.holds.into_iter().map(|kept| kept.back(&mut self.models)).collect();
+        let account = &mut self.accounts[place];
+        for set in buckets.iter().map(|bucket| &bucket.models).chain(holds.iter().map(|held| &held.models)) {
+            if let ModelSet::One(model) = set {
+                account.watch(*model);
+            }
+        }
+        account.buckets = buckets;
+        account.holds = holds;
+        account.tested = kept.tested;
+        account.refresh(now, None);
+        account.changed = false;
+        for (other, until) in kept.joined {
+            let Some(other) = name_of(&other).filter(|name| *name != Name::Everyone) else { continue };
+            let other = self.account(other);
+            let joint = self.accounts[place].joint;
+            if other != place && place != EVERYONE && (joint.is_none() || joint != self.accounts[other].joint)
+            {
+                self.unite(now, other, place, until);
+            }
+        }
+        if let Some(joint) = self.accounts[place].joint {
+            self.begin_union_anew(now, joint);
+        }
+        true
+    }
+
+    fn restore_estimate(&mut self, model: &str, kept: &str) -> bool {
+        let Ok(kept) = serde_json::from_str::<KeptEstimate>(kept) else { return false };
+        let ratio = |(value, calls): (f64, u32)| {
+            if value.is_finite() { Ratio { value: value.clamp(0.05, 20.0), calls } } else { Ratio::default() }
+        };
+        let place = self.models.intern(model) as usize;
+        if self.estimates.len() <= place {
+            self.estimates.resize(place + 1, Estimate::default());
+        }
+        self.estimates[place] = Estimate { input: ratio(kept.input), output: ratio(kept.output) };
+        true
     }
 }

@@ -119,10 +119,10 @@ impl Ledger {
         }
         self.end_trial(&ended, refusal.is_some());
         for account in self.accounts_of(call.key) {
-            let account = &mut self.accounts[account];
-            if !account.is_blank() {
-                account.watch(call.model);
-                account.refresh(now, Some(call.model));
+            // Nobody looks at everybody's account while nothing is counted there.
+            if account != EVERYONE || !self.accounts[EVERYONE].is_blank() {
+                self.accounts[account].watch(call.model);
+                self.accounts[account].refresh(now, Some(call.model));
             }
         }
         ended.lessons
@@ -189,6 +189,7 @@ impl Ledger {
             of.holds.retain(|held| {
                 let ends = held.models.covers(call.model) && held.ends_by(begun);
                 if ends {
+                    of.changed = true;
                     free = Some(scope_of(account, &held.models));
                 }
                 !ends
@@ -263,6 +264,7 @@ impl Ledger {
     fn hear(&mut self, ended: &mut Ended<'_>, said: &Said, refused: bool) {
         let Ended { now, begun, call, .. } = *ended;
         let moment = Moment { now, begun };
+        let took = Took::by(&ended.end, &call);
         let home = self.home(call.key);
         let mut heard: Vec<(usize, usize)> = Vec::new();
         for reading in &said.readings {
@@ -271,7 +273,9 @@ impl Ledger {
                 reading.remaining = Some(0.0);
             }
             for account in self.counted_at(home, reading.owner) {
-                let Some(place) = self.bucket_of(now, account, &reading, call.model) else { continue };
+                let Some(place) = self.bucket_of(now, account, &reading, (call.model, &took)) else {
+                    continue;
+                };
                 self.accounts[account].buckets[place].hear(moment, &reading);
                 heard.push((account, place));
             }
@@ -309,11 +313,26 @@ impl Ledger {
         std::iter::once(own).chain(joint)
     }
 
-    /// The bucket that a reading is about.
-    fn bucket_of(&mut self, now: Millis, account: usize, reading: &Reading, model: u32) -> Option<usize> {
+    /// The bucket that a reading is about; in a new one, the call that has just ended counts.
+    fn bucket_of(
+        &mut self,
+        now: Millis,
+        account: usize,
+        reading: &Reading,
+        (model, took): (u32, &Took),
+    ) -> Option<usize> {
         let models = self.models.reached(&reading.reach, model);
         let found = self.accounts[account].find(&models, reading.unit, reading.span);
-        found.or_else(|| self.open(now, account, models, reading.unit, reading.span, reading.owner))
+        if found.is_some() {
+            return found;
+        }
+        let place = self.open(now, account, models, reading.unit, reading.span, reading.owner)?;
+        let amount = took.of(reading.unit);
+        let window = &mut self.accounts[account].buckets[place].window;
+        if amount > 0.0 && !matches!(reading.unit, LimitUnit::Concurrent | LimitUnit::Percent) {
+            window.add(now, now, amount);
+        }
+        Some(place)
     }
 
     /// The call was refused because a quota is used up, as far as the provider knows.

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::Cycle;
 use crate::time::Millis;
 
 /// The most entries of a rolling log. Neighbours are merged when it is full, into the later of them.
-const MAX_ENTRIES: usize = 128;
+const MAX_ENTRIES: usize = 192;
 
 /// Entries that are as near as this part of the span are merged then: a use is forgotten that much too late at most.
-const MERGED_WITHIN: u64 = 120;
+const MERGED_WITHIN: u64 = 160;
 
 /// How use comes and goes.
 #[derive(Clone, Debug)]
@@ -29,8 +31,16 @@ pub(super) enum Window {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rolling {
     pub(super) length: Duration,
-    log: VecDeque<(Millis, f64)>,
+    log: VecDeque<Use>,
     sum: f64,
+}
+
+/// One use, or several that were merged into the latest of them.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    first: Millis,
+    at: Millis,
+    amount: f64,
 }
 
 /// Use until an instant.
@@ -56,32 +66,52 @@ pub(super) struct Draining {
     used: f64,
 }
 
+/// A window as it is kept over a restart; times in milliseconds.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeptWindow {
+    Rolling { length: u64, log: Vec<(Millis, f64)> },
+    Fixed { length: Option<u64>, cycle: Option<Cycle>, began: Millis, ends: Option<Millis>, used: f64 },
+    Draining { rate: f64, at: Millis, used: f64 },
+    Still { used: f64 },
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Rolling {
     pub(super) fn new(length: Duration) -> Self {
         Self { length, ..Self::default() }
     }
 
     fn gone(&self, now: Millis) -> (usize, f64) {
-        let old = self.log.iter().take_while(|(at, _)| at.after(self.length) <= now);
-        old.fold((0, 0.0), |(count, sum), (_, amount)| (count + 1, sum + amount))
+        let old = self.log.iter().take_while(|one| one.at.after(self.length) <= now);
+        old.fold((0, 0.0), |(count, sum), one| (count + 1, sum + one.amount))
     }
 
     fn used(&self, now: Millis) -> f64 {
         (self.sum - self.gone(now).1).max(0.0)
     }
 
+    /// Drops what is forgotten, and all trace of it when nothing else is left.
     fn forget(&mut self, now: Millis) {
         let (count, sum) = self.gone(now);
         self.log.drain(..count);
-        self.sum = if self.log.is_empty() { 0.0 } else { self.sum - sum };
+        self.sum -= sum;
+        self.even_out();
+    }
+
+    fn even_out(&mut self) {
+        self.sum = if self.log.is_empty() { 0.0 } else { self.sum.max(0.0) };
     }
 
     fn add(&mut self, now: Millis, at: Millis, amount: f64) {
         self.forget(now);
-        let place = self.log.iter().rposition(|(other, _)| *other <= at).map_or(0, |place| place + 1);
+        let place = self.log.iter().rposition(|one| one.at <= at).map_or(0, |place| place + 1);
         match place.checked_sub(1).and_then(|before| self.log.get_mut(before)) {
-            Some((other, sum)) if *other == at => *sum += amount,
-            _ => self.log.insert(place, (at, amount)),
+            Some(one) if one.at == at => one.amount += amount,
+            _ => self.log.insert(place, Use { first: at, at, amount }),
         }
         self.sum += amount;
         if self.log.len() > MAX_ENTRIES {
@@ -91,25 +121,21 @@ impl Rolling {
 
     /// Merges neighbours that are near; the merged one is as late as the latest.
     fn merge(&mut self) {
-        let near = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX) / MERGED_WITHIN;
-        let mut merged: VecDeque<(Millis, f64)> = VecDeque::with_capacity(MAX_ENTRIES + 1);
-        let mut first = Millis(0);
-        for &(at, amount) in &self.log {
+        let near = millis(self.length) / MERGED_WITHIN;
+        let mut merged: VecDeque<Use> = VecDeque::with_capacity(MAX_ENTRIES + 1);
+        for one in &self.log {
             match merged.back_mut() {
-                Some(last) if at.0.saturating_sub(first.0) <= near => {
-                    *last = (at, last.1 + amount);
+                Some(last) if one.at.0.saturating_sub(last.first.0) <= near => {
+                    *last = Use { first: last.first, at: one.at, amount: last.amount + one.amount };
                 }
-                _ => {
-                    first = at;
-                    merged.push_back((at, amount));
-                }
+                _ => merged.push_back(*one),
             }
         }
-        // What lies in the future cannot be many: the oldest two are one then.
+        // Entries of more than a span are none that the ledger makes: the oldest are one then.
         while merged.len() > MAX_ENTRIES {
-            let oldest = merged.pop_front().map_or(0.0, |(_, amount)| amount);
+            let oldest = merged.pop_front().map_or(0.0, |one| one.amount);
             if let Some(next) = merged.front_mut() {
-                next.1 += oldest;
+                next.amount += oldest;
             }
         }
         self.log = merged;
@@ -117,45 +143,43 @@ impl Rolling {
 
     /// Takes back what was added last.
     fn take_back(&mut self, mut amount: f64) {
-        while amount > 0.0 {
-            let Some((_, last)) = self.log.back_mut() else { break };
-            let part = last.min(amount);
-            *last -= part;
+        while let Some(last) = self.log.back_mut().filter(|_| amount > 0.0) {
+            let part = last.amount.min(amount);
+            last.amount -= part;
             self.sum -= part;
             amount -= part;
-            if *last > 0.0 {
-                break;
+            if last.amount <= 0.0 {
+                self.log.pop_back();
             }
-            self.log.pop_back();
         }
-        self.sum = if self.log.is_empty() { 0.0 } else { self.sum.max(0.0) };
+        self.even_out();
     }
 
     /// Forgets the oldest until so much is left.
     fn lower(&mut self, now: Millis, wanted: f64) {
         self.forget(now);
-        while self.sum > wanted {
-            let Some((_, oldest)) = self.log.front_mut() else { break };
-            let part = oldest.min(self.sum - wanted);
-            *oldest -= part;
+        let mut surplus = self.sum - wanted;
+        while let Some(oldest) = self.log.front_mut().filter(|_| surplus > 0.0) {
+            let part = oldest.amount.min(surplus);
+            oldest.amount -= part;
             self.sum -= part;
-            if *oldest > 0.0 {
-                break;
+            surplus -= part;
+            if oldest.amount <= 0.0 {
+                self.log.pop_front();
             }
-            self.log.pop_front();
         }
-        self.sum = if self.log.is_empty() { 0.0 } else { self.sum.max(0.0) };
+        self.even_out();
     }
 
     /// When so much of what is used now will be forgotten.
     fn frees(&self, now: Millis, amount: f64) -> Millis {
         let mut freed = 0.0;
-        for &(at, used) in &self.log {
-            let end = at.after(self.length);
+        for one in &self.log {
+            let end = one.at.after(self.length);
             if end <= now {
                 continue;
             }
-            freed += used;
+            freed += one.amount;
             if freed + 1e-9 >= amount {
                 return end;
             }
@@ -164,7 +188,7 @@ impl Rolling {
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = (Millis, f64)> {
-        self.log.iter().copied()
+        self.log.iter().map(|one| (one.at, one.amount))
     }
 }
 
@@ -221,6 +245,25 @@ impl Window {
 
     pub(super) fn draining(now: Millis, used: f64, rate: f64) -> Self {
         Self::Draining(Draining { rate, at: now, used })
+    }
+
+    pub(super) fn keep(&self) -> KeptWindow {
+        match self {
+            Self::Rolling(rolling) => {
+                KeptWindow::Rolling { length: millis(rolling.length), log: rolling.entries().collect() }
+            }
+            Self::Fixed(fixed) => KeptWindow::Fixed {
+                length: fixed.length.map(millis),
+                cycle: fixed.cycle,
+                began: fixed.began,
+                ends: fixed.ends,
+                used: fixed.used,
+            },
+            Self::Draining(Draining { rate, at, used }) => {
+                KeptWindow::Draining { rate: *rate, at: *at, used: *used }
+            }
+            Self::Still { used } => KeptWindow::Still { used: *used },
+        }
     }
 
     pub(super) fn used(&self, now: Millis) -> f64 {
@@ -328,6 +371,32 @@ impl Window {
     }
 }
 
+impl KeptWindow {
+    /// The window again; the provider's clock is that far ahead.
+    pub(super) fn back(self, ahead: i64) -> Window {
+        let amount = |amount: f64| if amount.is_finite() { amount.max(0.0) } else { 0.0 };
+        match self {
+            Self::Rolling { length, log } => {
+                let mut rolling = Rolling::new(Duration::from_millis(length.max(1)));
+                for (at, used) in log.into_iter().take(MAX_ENTRIES * 2) {
+                    rolling.log.push_back(Use { first: at, at, amount: amount(used) });
+                    rolling.sum += amount(used);
+                }
+                rolling.log.make_contiguous().sort_by_key(|one| one.at);
+                Window::Rolling(rolling)
+            }
+            Self::Fixed { length, cycle, began, ends, used } => {
+                let length = length.map(Duration::from_millis);
+                Window::Fixed(Fixed { length, cycle, ahead, began, ends, used: amount(used) })
+            }
+            Self::Draining { rate, at, used } => {
+                Window::Draining(Draining { rate: amount(rate).max(1e-9), at, used: amount(used) })
+            }
+            Self::Still { used } => Window::Still { used: amount(used) },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,7 +416,7 @@ mod tests {
         assert_eq!(window.used(Millis(10_000)), 8.5);
         window.set(Millis(10_000), 2.0);
         assert_eq!(window.used(Millis(10_000)), 2.0);
-        assert_eq!(window.used(Millis(66_900)), 2.0, "the oldest went first");
+        assert_eq!(window.used(Millis(65_900)), 2.0, "the oldest went first");
         assert_eq!(window.used(Millis(68_000)), 0.0);
     }
 

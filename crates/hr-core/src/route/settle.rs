@@ -287,7 +287,7 @@ impl Settlement<'_> {
 
     /// Whom the failure is held against: what it says itself, else what the table says.
     fn scope(&self, failure: &Failure, rule: &Rule) -> Scope {
-        let Address { model, owner, .. } = self.ticket.address;
+        let model = self.ticket.address.model;
         match failure.scope {
             // What is wrong with a key is not wrong with all of its owner's; their quotas are the ledger's.
             Some(Scope::Owner) => Scope::Key,

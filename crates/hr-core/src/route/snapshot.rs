@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::breaker::BreakerPhase;
 use super::gate::{key_rest, resting};
-use super::slots::{Average, KeySlot, MemberSlots, ProviderSlot, Roster, Slots};
+use super::slots::{Address, Average, KeySlot, MemberSlots, ProviderSlot, Roster, Slots};
 use crate::failure::FailureKind;
 use crate::pool::Member;
+use crate::quota::Seat;
 use crate::secret::KeyId;
 use crate::time::Millis;
 
@@ -119,8 +120,14 @@ fn every_rest(
     candidates: impl Iterator<Item = (usize, usize)>,
 ) -> Option<(Millis, FailureKind)> {
     let rests: Option<Vec<_>> =
-        candidates.map(|(key, model)| resting(now, provider, &own.address(key, model))).collect();
+        candidates.map(|(key, model)| waiting(now, provider, &own.address(key, model))).collect();
     rests?.into_iter().min_by_key(|(until, _)| *until)
+}
+
+/// Why a candidate must not be called now, looking at rests and quotas.
+fn waiting(now: Millis, provider: &ProviderSlot, address: &Address) -> Option<(Millis, FailureKind)> {
+    let quota = spent(now, provider, address.seat());
+    resting(now, provider, address).into_iter().chain(quota).max_by_key(|(until, _)| *until)
 }
 
 fn key_state(
@@ -131,8 +138,8 @@ fn key_state(
     index: usize,
 ) -> KeyState {
     let key = &provider.keys[own.keys[index]];
-    let models = offered(member).map(|model| own.model(model));
-    let rest = key_rest(now, provider, own, index).or_else(|| every_pair_rest(now, key, models));
+    let seats = offered(member).map(|model| own.address(index, model).seat());
+    let rest = key_rest(now, provider, own, index).or_else(|| every_pair_rest(now, provider, key, seats));
     KeyState {
         id: key.id.clone(),
         requests: key.requests,
@@ -142,15 +149,24 @@ fn key_state(
     }
 }
 
-/// The first end of the rests of a key that rests with each of these models.
+/// The first end of the waits of a key that waits with each of these models.
 fn every_pair_rest(
     now: Millis,
+    provider: &ProviderSlot,
     key: &KeySlot,
-    models: impl Iterator<Item = usize>,
+    seats: impl Iterator<Item = Seat>,
 ) -> Option<(Millis, FailureKind)> {
-    let rests = models.map(|model| key.pair(model).and_then(|pair| pair.cooldown.active(now)));
+    let rests = seats.map(|seat| {
+        let rest = key.pair(seat.model).and_then(|pair| pair.cooldown.active(now));
+        rest.into_iter().chain(spent(now, provider, seat)).max_by_key(|(until, _)| *until)
+    });
     let rests: Option<Vec<_>> = rests.collect();
     rests?.into_iter().min_by_key(|(until, _)| *until)
+}
+
+/// Until when a quota is used up, and which kind of one.
+fn spent(now: Millis, provider: &ProviderSlot, seat: Seat) -> Option<(Millis, FailureKind)> {
+    provider.ledger.hold(now, seat).map(|hold| (hold.until, hold.because))
 }
 
 fn model_state(now: Millis, own: &MemberSlots, provider: &ProviderSlot, index: usize) -> ModelState {
@@ -182,5 +198,5 @@ fn provider_wakeup(now: Millis, provider: &ProviderSlot) -> Option<Millis> {
         .chain(pairs)
         .filter_map(|cooldown| cooldown.active(now))
         .map(|(until, _)| until);
-    rests.chain(provider.breaker.open_until(now)).min()
+    rests.chain(provider.breaker.open_until(now)).chain(provider.ledger.next_wakeup(now)).min()
 }

@@ -20,9 +20,10 @@ fn each_scope_rests_whom_it_names() {
         World::new(pool(vec![a, member("b", vec![model("m", 3)], 1)]))
     };
     let all = ["a/m/0", "a/m/1", "a/m/2", "a/n/0", "a/n/1", "a/n/2", "b/m/0"];
+    // Whose limit it is when it is a key's: its owner's, with all keys that were declared to be theirs.
     let cases: [(Scope, &[&str]); 5] = [
-        (Scope::KeyModel, &["a/m/0"]),
-        (Scope::Key, &["a/m/0", "a/n/0"]),
+        (Scope::KeyModel, &["a/m/0", "a/m/2"]),
+        (Scope::Key, &["a/m/0", "a/m/2", "a/n/0", "a/n/2"]),
         (Scope::Model, &["a/m/0", "a/m/1", "a/m/2"]),
         (Scope::Provider, &["a/m/0", "a/m/1", "a/m/2", "a/n/0", "a/n/1", "a/n/2"]),
         (Scope::Owner, &["a/m/0", "a/m/2", "a/n/0", "a/n/2"]),
@@ -68,7 +69,7 @@ fn a_key_that_was_cooled_since_the_plan_is_not_begun() {
     let choice = world.first(&ask());
     world.fail(&choice, because(FailureKind::RateLimited, 30));
     let exclusion = world.begin(&choice).unwrap_err();
-    assert_eq!((exclusion.gate, exclusion.because), (Gate::Cooldown, Some(FailureKind::RateLimited)));
+    assert_eq!((exclusion.gate, exclusion.because), (Gate::Quota, Some(FailureKind::RateLimited)));
     assert_eq!(exclusion.until, Some(world.now.after(Duration::from_secs(30))));
     world.wait(30);
     assert!(world.begin(&choice).is_ok());

@@ -13,6 +13,7 @@ mod load;
 mod measure;
 mod pin;
 mod plan;
+mod planning;
 mod process;
 mod proxy;
 mod replies;
@@ -39,6 +40,8 @@ struct CommandLine {
 enum Command {
     /// Measure everything and print the medians beside their targets
     Run(RunArgs),
+    /// Print what choosing a candidate costs in pools of 10 to 100,000 keys; also part of `run`
+    Plans,
     /// Serve as the fake upstream (started by `run`)
     #[command(hide = true)]
     Upstream,
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => run(&args),
+        Command::Plans => plans(),
         Command::Upstream => upstream::serve(),
         Command::Proxy { to } => proxy::serve(to),
         Command::Load(load) => load.run(),
@@ -112,6 +116,13 @@ fn run(args: &RunArgs) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         print!("{}", report.table());
+    }
+    Ok(())
+}
+
+fn plans() -> Result<()> {
+    for row in planning::rows()? {
+        println!("{}: {:.1} {} (target {} {})", row.name, row.hr, row.unit, row.target, row.unit);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::home::Home;
 use crate::load::Seen;
 use crate::pin::{self, Cores};
 use crate::plan::{Loop, Plan, RUN_LIMIT, SETTLE};
+use crate::planning;
 use crate::process::{self, Server};
 use crate::report::{Details, Machine, Report, Row, median};
 
@@ -52,6 +53,7 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
         hr_memory.per_stream,
         45.0,
     ));
+    rows.extend(planning::rows()?);
     rows.push(Row::absolute("release binary", "MB", None, gauge::file_size(binary)? as f64 / 1e6, 25.0));
     Ok(Report {
         machine: Machine { processor: gauge::processor(), cores: [cores.measured, cores.around] },

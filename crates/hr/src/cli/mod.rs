@@ -4,6 +4,7 @@
 //! that runs. Commands work on the files and never need a running router; what they change is in force there
 //! at once, because it watches the same files.
 
+mod abilities;
 mod auth;
 mod complete;
 mod config;

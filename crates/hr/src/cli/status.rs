@@ -13,7 +13,7 @@ use crate::cli::desk::Desk;
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
 use crate::cli::table::{Cell, Table};
-use crate::cli::{print, talk, words};
+use crate::cli::{abilities, print, talk, words};
 use crate::files::load::Loaded;
 
 /// How often `--watch` looks again.
@@ -204,6 +204,9 @@ fn table(status: &Value) -> String {
         for hint in provider["hints"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             text.push_str(&format!("\n{name}: {hint}\n"));
         }
+    }
+    if let Some(abilities) = abilities::table(status, &Paint::stdout()) {
+        text.push_str(&format!("\n{abilities}"));
     }
     let mode = status.pointer("/rotation/mode").and_then(Value::as_str).unwrap_or("unknown");
     text.push_str(&format!("\nRotation: {mode}\n"));

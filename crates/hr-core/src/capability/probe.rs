@@ -51,19 +51,22 @@ pub fn due(pool: &Pool, facts: &Facts, settings: &Discovery, now: Millis) -> Vec
 pub fn may_ask(quotas: &[OwnerQuota], pool: &Pool, candidate: Candidate) -> bool {
     let member = &pool.members[candidate.member];
     let (key, model): (&KeyId, &str) = (&member.keys[candidate.key].id, &member.models[candidate.model].id);
-    let own = quotas.iter().filter(|quota| quota.provider == member.provider.id && quota.keys.contains(key));
-    let mut buckets = own
-        .flat_map(|quota| &quota.buckets)
-        .filter(|bucket| bucket.models.is_empty() || bucket.models.iter().any(|known| known == model));
+    let is_own = |quota: &&OwnerQuota| quota.provider == member.provider.id && quota.keys.contains(key);
+    let counts = |models: &[String]| models.is_empty() || models.iter().any(|known| known == model);
+    let own = || quotas.iter().filter(is_own);
+    // A refusal that is waited out is put to the test by real requests.
+    let waits = own().flat_map(|quota| &quota.held).any(|held| counts(&held.models));
+    let mut buckets = own().flat_map(|quota| &quota.buckets).filter(|bucket| counts(&bucket.models));
     let is_long = |span: Option<LimitSpan>| {
         matches!(span, Some(LimitSpan::Day | LimitSpan::Week | LimitSpan::Month | LimitSpan::FiveHours))
     };
-    buckets.all(|bucket| {
-        let scarce = bucket.unit == LimitUnit::Requests
-            && is_long(bucket.span)
-            && bucket.left.is_some_and(|left| left < SPARE_CALLS);
-        !bucket.spent && !scarce
-    })
+    !waits
+        && buckets.all(|bucket| {
+            let scarce = bucket.unit == LimitUnit::Requests
+                && is_long(bucket.span)
+                && bucket.left.is_some_and(|left| left < SPARE_CALLS);
+            !bucket.spent && !scarce
+        })
 }
 
 /// What an answer to a question that forced a tool call looked like.

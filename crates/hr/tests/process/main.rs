@@ -13,3 +13,4 @@ mod many;
 mod reload;
 mod signals;
 mod tls;
+mod why;

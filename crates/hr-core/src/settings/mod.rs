@@ -67,7 +67,9 @@ impl FirstByte {
     pub const LAST: Duration = Duration::from_secs(60);
     /// Anything from a server on the user's own machine, which may have to load the model first.
     pub const LOCAL: Duration = Duration::from_secs(300);
-    /// A whole reply.
+    /// A whole reply while another candidate remains.
+    pub const WHOLE_OTHERS_REMAIN: Duration = Duration::from_secs(80);
+    /// A whole reply from the last candidate.
     pub const WHOLE: Duration = Duration::from_secs(120);
 }
 

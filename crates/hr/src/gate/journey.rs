@@ -301,7 +301,10 @@ impl<'a> Journey<'a> {
         let wait = match self.live.settings.timeouts.first_byte {
             Some(set) => set,
             None if member.provider.local => own.unwrap_or(FirstByte::LOCAL),
-            None if !ask.stream => own.map_or(FirstByte::WHOLE, |own| own.max(FirstByte::WHOLE)),
+            None if !ask.stream => {
+                let usual = if others { FirstByte::WHOLE_OTHERS_REMAIN } else { FirstByte::WHOLE };
+                own.map_or(usual, |own| own.max(usual))
+            }
             None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
             None if others => {
                 // A model that is quick as a rule and silent now is left for another one sooner.
@@ -481,7 +484,13 @@ impl<'a> Journey<'a> {
         }
         let off = verdict::switched_off(&self.roster.pool, &ask.target);
         let mut refusal = match (told, self.undecodable.take(), off) {
+            (Verdict::Unservable { .. } | Verdict::NoProviders, ..) if passed_over(plan, Reason::Spend) => {
+                verdict::too_dear()
+            }
             (Verdict::Unservable { .. }, Some(undecodable), _) => undecodable,
+            (Verdict::Unservable { .. }, ..) if ask.tool_loop && calls_no_tools(plan) => {
+                verdict::nobody_calls_tools()
+            }
             (Verdict::Unservable { .. }, None, _) if ask.strict && self.names_losses(ask, plan) => {
                 losses::refusal(&self.lost)
             }
@@ -543,6 +552,16 @@ fn is_error_of(dialect: Dialect, body: &[u8]) -> bool {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => true,
     };
     is_whole && error.message.is_string()
+}
+
+/// Whether somebody was passed over for this reason.
+fn passed_over(plan: &Plan, reason: Reason) -> bool {
+    plan.exclusions.iter().any(|exclusion| exclusion.gate == reason)
+}
+
+/// Whether somebody was passed over for not being known to call tools.
+fn calls_no_tools(plan: &Plan) -> bool {
+    passed_over(plan, Reason::Unconfirmed) || passed_over(plan, Reason::Tools)
 }
 
 /// Whether hardly anybody else is left than the first choice.

@@ -235,16 +235,22 @@ impl Line {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
     /// Tells those who wait that something has ended: there may be room now.
     pub fn stir(&self) {
-        if self.count.load(Ordering::Acquire) > 0 {
+        if self.waiting() > 0 {
             self.stirred.notify_one();
         }
     }
 
     /// Lets those who wait have what is free, and then the newcomer what they leave.
     pub fn behind<R>(&self, gate: &Arc<Gate>, newcomer: impl FnOnce(&Claims) -> R) -> R {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.waiting() == 0 {
             return newcomer(&Claims::default());
         }
         let mut queue = self.queue.lock();

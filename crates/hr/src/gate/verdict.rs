@@ -95,6 +95,22 @@ pub fn no_providers(why: &str) -> Refusal {
         .final_for_now()
 }
 
+/// That whoever could serve the request costs more than it may.
+#[must_use]
+pub fn too_dear() -> Refusal {
+    let words = "whoever could serve this costs more than the request may (`SPEND` and `MAX_COST_PER_REQUEST` say how \
+                 much, and the headers `X-Hermes-Spend` and `X-Hermes-Max-Cost`)";
+    Refusal::new(StatusCode::PAYMENT_REQUIRED, words).code("spend_limit").final_for_now()
+}
+
+/// That a loop of tool calls is wanted and nobody is known to call tools.
+#[must_use]
+pub fn nobody_calls_tools() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "No tool-capable models available")
+        .code("no_tool_capable_models")
+        .final_for_now()
+}
+
 /// Why those who have a key and could be meant are not called; nothing when there are none.
 #[must_use]
 pub fn switched_off(pool: &Pool, target: &Target) -> Option<String> {

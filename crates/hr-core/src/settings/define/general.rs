@@ -396,8 +396,8 @@ pub const UPSTREAM_FIRST_BYTE_TIMEOUT: Setting = Setting {
     example: Some("45"),
     summary: "How long a provider may take until its answer begins.",
     details: "Unset, it adapts. The first event of a stream: 12 seconds while another candidate remains, 30 when \
-              much reasoning was asked for, else 60. A whole reply: 120. A server on this machine: 300, because it \
-              may have to load its model first.",
+              much reasoning was asked for, else 60. A whole reply: 80 while another candidate remains, else \
+              120. A server on this machine: 300, because it may have to load its model first.",
     ..PLAIN
 };
 

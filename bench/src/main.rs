@@ -18,6 +18,7 @@ mod process;
 mod proxy;
 mod replies;
 mod report;
+mod store_start;
 mod upstream;
 
 use std::ffi::OsString;

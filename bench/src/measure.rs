@@ -16,6 +16,7 @@ use crate::plan::{Loop, Plan, RUN_LIMIT, SETTLE};
 use crate::planning;
 use crate::process::{self, Server};
 use crate::report::{Details, Machine, Report, Row, median};
+use crate::store_start;
 
 /// Files a process has open besides the two sockets of each stream, generously.
 const OTHER_FILES: u64 = 200;
@@ -31,6 +32,7 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
         Bench { binary, plan: fitting(plan), cores, upstream, homes: [chat?, anthropic?, responses?] };
 
     let starts = bench.cold_starts().context("cold start")?;
+    let full_starts = bench.starts_with_full_store().context("start with a full store")?;
     let hr_memory = bench.memory(&bench.start_hr(Dialect::OpenaiChat)?).context("memory of hr")?;
     let proxy_memory = bench.memory(&bench.start_proxy()?).context("memory of the proxy")?;
     let rounds = bench.rounds(begin)?;
@@ -39,6 +41,7 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     rows.push(added("Chat: added latency, p50", &rounds.latency));
     rows.push(added("Chat: added time to first token, p50", &rounds.first_token));
     rows.push(Row::absolute("cold start", "ms", None, median(&starts), 12.0));
+    rows.push(Row::absolute("start with a store of 100 MB", "ms", None, median(&full_starts), 300.0));
     rows.push(Row::absolute(
         "idle memory",
         "MiB",
@@ -135,7 +138,17 @@ impl Bench<'_> {
     /// Milliseconds from the start of the process to its first answer. The very first start, which makes what
     /// a new home lacks, is not counted.
     fn cold_starts(&self) -> Result<Vec<f64>> {
-        let home = self.home(Dialect::OpenaiChat);
+        self.starts(self.home(Dialect::OpenaiChat))
+    }
+
+    /// The same with a store in which much has been kept.
+    fn starts_with_full_store(&self) -> Result<Vec<f64>> {
+        let home = Home::new(self.upstream.address, Dialect::OpenaiChat)?;
+        store_start::fill(home.path())?;
+        self.starts(&home)
+    }
+
+    fn starts(&self, home: &Home) -> Result<Vec<f64>> {
         process::start_hr(self.binary, home, None)?;
         (0..self.plan.starts)
             .map(|_| {

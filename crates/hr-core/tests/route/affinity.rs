@@ -117,6 +117,7 @@ fn a_home_that_fails_or_is_gone_is_not_waited_for() {
 }
 
 #[test]
+#[expect(clippy::disallowed_macros, reason = "the figure is part of what the test tells")]
 fn of_a_thousand_conversations_nearly_all_turns_stay_at_home() {
     let members = (0..10).map(|at| member(&format!("p{at}"), vec![model("m", 3)], 2)).collect();
     let mut world = World::new(pool(members));

@@ -168,8 +168,8 @@ impl Run {
         Self { world, full, book: Book::new(), in_flight: Vec::new(), last: Vec::new() }
     }
 
-    /// Until when the book says that a candidate rests.
-    fn rests(&self, candidate: Candidate) -> Option<Millis> {
+    /// Where in the book a rest of this candidate may stand.
+    fn places(&self, candidate: Candidate) -> Vec<(Scope, String, Option<String>, Option<String>)> {
         let roster = &self.world.roster;
         let provider = &roster.provider(candidate).id;
         let model = Some(roster.model_id(candidate).to_owned());
@@ -184,22 +184,41 @@ impl Run {
         if let Some(owner) = &key.owner {
             places.push((Scope::Owner, provider.clone(), None, Some(owner.clone())));
         }
-        let rests = places.iter().filter_map(|place| self.book.get(place)).map(|(until, _)| *until);
+        places
+    }
+
+    /// Whether the book says that a candidate rests.
+    fn is_down(&self, candidate: Candidate) -> bool {
+        self.places(candidate)
+            .iter()
+            .any(|place| self.book.get(place).is_some_and(|(until, _)| self.world.now < *until))
+    }
+
+    /// Until when the book says that a choice rests. A call may put to the test that a quota is used up.
+    fn rests(&self, choice: &Choice) -> Option<Millis> {
+        let places = self.places(choice.candidate);
+        let tested = |because: FailureKind| {
+            choice.is_test() && matches!(because, FailureKind::RateLimited | FailureKind::QuotaSpent)
+        };
+        let rests = places.iter().filter_map(|place| self.book.get(place));
+        let rests = rests.filter(|(_, because)| !tested(*because)).map(|(until, _)| *until);
         rests.filter(|until| self.world.now < *until).max()
     }
 
     fn write(&mut self, effects: &[Effect]) -> Result<(), TestCaseError> {
         for effect in effects {
-            if let Effect::Cooled { scope, provider, model, key, until, because } = effect {
-                let rule = Rule::of(*because);
-                let longest = rule.cap.max(rule.stated_cap).max(MIN_WAIT);
-                prop_assert!(*until <= self.world.now.after(longest), "{because:?} rests beyond its cap");
-                prop_assert!(*until >= self.world.now.after(MIN_WAIT));
-                // The pools of these tests have one owner, whichever key it was learned by.
-                let key =
-                    if *scope == Scope::Owner { Some("us".to_owned()) } else { key.clone().map(|key| key.0) };
-                let place = (*scope, provider.clone(), model.clone(), key);
-                self.book.insert(place, (*until, *because));
+            match effect {
+                Effect::Cooled { scope, provider, model, key, until, because } => {
+                    let rule = Rule::of(*because);
+                    let longest = rule.cap.max(rule.stated_cap).max(MIN_WAIT);
+                    prop_assert!(*until <= self.world.now.after(longest), "{because:?} rests beyond its cap");
+                    prop_assert!(*until >= self.world.now.after(MIN_WAIT));
+                    self.book.insert(place(*scope, provider, model, key), (*until, *because));
+                }
+                Effect::Recovered { scope, provider, model, key } => {
+                    self.book.remove(&place(*scope, provider, model, key));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -212,7 +231,7 @@ impl Run {
         let probing = self.in_flight.iter().any(|(ticket, _, at)| ticket.is_probe() && *at == provider);
         match self.world.begin(choice) {
             Ok(ticket) => {
-                prop_assert_eq!(self.rests(candidate), None, "a resting candidate was begun");
+                prop_assert_eq!(self.rests(choice), None, "a resting candidate was begun");
                 prop_assert!(!(probing && ticket.is_probe()), "a second probe");
                 if before != BreakerPhase::Closed && !ticket.is_probe() {
                     prop_assert!(self.nobody_else(), "past a breaker only as its probe or the last resort");
@@ -221,8 +240,12 @@ impl Run {
             }
             Err(exclusion) => {
                 prop_assert!(!plan_is_fresh, "what a plan offers can be begun: {exclusion:?}");
-                prop_assert!(matches!(exclusion.gate, Gate::Cooldown | Gate::Breaker));
-                prop_assert_eq!(exclusion.gate == Gate::Cooldown, self.rests(candidate).is_some());
+                let rests = self.rests(choice).is_some();
+                match exclusion.gate {
+                    Gate::Cooldown => prop_assert!(rests, "an invented rest"),
+                    Gate::Breaker | Gate::Retries => prop_assert!(!rests, "a rest goes before {exclusion:?}"),
+                    gate => prop_assert_eq!(gate, Gate::Quota),
+                }
                 Ok(None)
             }
         }
@@ -275,7 +298,7 @@ impl Run {
     /// Everybody is offered once or passed over for a reason that holds; none who rests is offered.
     fn check(&self, plan: &hr_core::route::Plan, ask: &Ask) -> Result<(), TestCaseError> {
         for choice in &plan.choices {
-            prop_assert_eq!(self.rests(choice.candidate), None, "a resting candidate is offered");
+            prop_assert_eq!(self.rests(choice), None, "a resting candidate is offered");
             let shown = serde_json::to_value(choice.terms).expect("terms can be shown");
             let parts = shown.as_object().expect("named terms");
             let sum: i64 =
@@ -298,7 +321,7 @@ impl Run {
                     if times == 0 && asked {
                         prop_assert!(!reasons.is_empty(), "{candidate:?} is neither offered nor excused");
                         let cools = reasons.iter().all(|reason| reason.gate == Gate::Cooldown);
-                        prop_assert!(!cools || self.rests(candidate).is_some(), "an invented rest");
+                        prop_assert!(!cools || self.is_down(candidate), "an invented rest");
                     }
                     if times > 0 {
                         prop_assert!(times == 1 && asked && reasons.is_empty(), "{reasons:?}");
@@ -355,10 +378,21 @@ impl Run {
     fn check_kept(&mut self) -> Result<(), TestCaseError> {
         let plan = self.world.plan(&Ask::default());
         for choice in plan.choices {
-            prop_assert_eq!(self.rests(choice.candidate), None, "a reload lost a rest");
+            prop_assert_eq!(self.rests(&choice), None, "a reload lost a rest");
         }
         Ok(())
     }
+}
+
+/// Where a rest stands in the book. The pools of these tests have one owner, whichever key it was learned by.
+fn place(
+    scope: Scope,
+    provider: &str,
+    model: &Option<String>,
+    key: &Option<KeyId>,
+) -> (Scope, String, Option<String>, Option<String>) {
+    let key = if scope == Scope::Owner { Some("us".to_owned()) } else { key.clone().map(|key| key.0) };
+    (scope, provider.to_owned(), model.clone(), key)
 }
 
 /// Whether an exclusion is true of a candidate.

@@ -164,12 +164,24 @@ fn run(seed: u64, requests: usize) -> usize {
     calls
 }
 
+/// Half a million requests that may cost nothing.
+#[expect(clippy::disallowed_macros, reason = "the figure is part of what the test tells")]
+fn half(seed: u64) {
+    let calls = run(seed, 500_000);
+    assert!(calls > 50_000, "only {calls} calls were made at all");
+    println!("500,000 plans under SPEND=free: {calls} calls, none of them paid");
+}
+
+// A million in all; in halves, so that they run side by side.
+
 #[test]
-fn a_million_requests_that_may_cost_nothing_make_no_call_that_does() {
-    let halves = [1, 2].map(|seed| std::thread::spawn(move || run(0x9E37_79B9_7F4A_7C15 ^ seed, 500_000)));
-    let calls: usize = halves.into_iter().map(|half| half.join().expect("no paid call")).sum();
-    assert!(calls > 100_000, "only {calls} calls were made at all");
-    println!("1,000,000 plans under SPEND=free: {calls} calls, none of them paid");
+fn of_a_million_requests_that_may_cost_nothing_no_odd_one_makes_a_paid_call() {
+    half(0x9E37_79B9_7F4A_7C15);
+}
+
+#[test]
+fn of_a_million_requests_that_may_cost_nothing_no_even_one_makes_a_paid_call() {
+    half(0xD134_2543_DE82_EF94);
 }
 
 /// One paid provider with this price, in US dollars for a million tokens.

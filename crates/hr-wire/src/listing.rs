@@ -143,7 +143,7 @@ fn facts_of(entry: &Value) -> ListedModel {
     ListedModel {
         id: String::new(),
         context: number(&CONTEXT).or(backends.context),
-        max_output: number(&MAX_OUTPUT).or_else(|| anthropic_output(entry)),
+        max_output: number(&MAX_OUTPUT).or_else(|| output_beside_window(entry)),
         tools: flag(&TOOLS)
             .or_else(|| takes(&["tools", "function_calling"]))
             .or_else(|| does(&["tools", "function_calling", "function-calling", "tool_use"]))
@@ -172,7 +172,7 @@ fn tokens(value: &Value) -> Option<u64> {
 }
 
 /// `max_tokens` is the longest answer where the window has another name beside it.
-fn anthropic_output(entry: &Value) -> Option<u64> {
+fn output_beside_window(entry: &Value) -> Option<u64> {
     entry.get("max_input_tokens").and_then(|_| tokens(entry.get("max_tokens")?))
 }
 

@@ -39,13 +39,15 @@ pub(super) async fn fetch_due(gate: &Arc<Gate>) -> bool {
     while let Some(fetched) = fetching.join_next().await {
         let Ok((at, listing)) = fetched else { continue };
         let member = &live.roster.pool.members[at];
-        if listing.is_none() {
+        // Without one it is asked for again in the next round.
+        let Some(listing) = listing else {
             debug!(provider = member.provider.id.as_str(), "no list of models could be had");
-        }
+            continue;
+        };
         let in_use: Vec<&str> = member.models.iter().map(|model| model.id.as_str()).collect();
         let (now, place) = (gate.clock.now(), place(&member.base_url));
         let mut router = gate.router();
-        router.facts_mut().list(now, &member.provider.id, &place, listing.unwrap_or_default(), in_use);
+        router.facts_mut().list(now, &member.provider.id, &place, listing, in_use);
         came = true;
     }
     came

@@ -280,7 +280,8 @@ fn scrubbed(live: &Live, text: &str) -> String {
 
 /// What the headers tell of whose key it is.
 fn account(live: &Live, headers: &HeaderMap) -> BTreeMap<String, String> {
-    let tells = |name: &str| ACCOUNT_WORDS.iter().any(|word| name.contains(word));
+    // Limits are counted by projects and organisations too; they are told apart from names.
+    let tells = |name: &str| !name.contains("limit") && ACCOUNT_WORDS.iter().any(|word| name.contains(word));
     let fields = headers.iter().filter(|(name, _)| tells(name.as_str()));
     fields
         .filter_map(|(name, value)| {

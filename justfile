@@ -27,6 +27,10 @@ test *args="--workspace":
 clients:
     HR_REQUIRE_CLIENTS=1 cargo test -p hr --test clients
 
+# The simulations, with their tables: `just sim`, `just sim day` (see docs/simulation.md).
+sim *names:
+    cargo test -p hr-testkit --test sim -- --nocapture --test-threads=1 {{names}}
+
 # Fuzz what reads bytes from outside, each target for so many seconds (see fuzz/README.md).
 fuzz seconds="600" *targets:
     fuzz/run {{seconds}} {{targets}}

@@ -54,7 +54,7 @@ fn every_fixture_has_its_class() {
             r#"[{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[{"violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]},{"retryDelay":"38s"}]}}]"#,
             Kind::QuotaSpent,
             Some(KeyModel),
-            Some(3600.0),
+            Some(50_800.0),
         ),
         (
             "gemini",
@@ -168,7 +168,7 @@ fn every_fixture_has_its_class() {
             r#"{"id":"x","message":"You are using a Trial key, which is limited to 1000 API calls / month."}"#,
             Kind::QuotaSpent,
             Some(Key),
-            Some(86_400.0),
+            Some(604_800.0),
         ),
         (
             "zai",
@@ -272,7 +272,7 @@ fn every_fixture_has_its_class() {
             r#"{"error":"You have exceeded your monthly included credits for Inference Providers. Subscribe to PRO to get 20x more monthly included credits."}"#,
             Kind::QuotaSpent,
             Some(Key),
-            Some(86_400.0),
+            Some(604_800.0),
         ),
         (
             "kimi",

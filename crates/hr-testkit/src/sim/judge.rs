@@ -5,7 +5,8 @@
 //!
 //! - it had been said that nothing is left until a time that has not come, to a key of the same owner; or
 //! - the limit was known (named in a header or a body, or met by two refusals), and so was all that was used of it:
-//!   by keys that are one owner's, declared or shown by a refusal that the use of one alone does not explain.
+//!   by keys that are one owner's, declared or shown by a refusal that the use of one alone does not explain. What a
+//!   refusal shows so is a guess that the next success of the refused key ends.
 //!
 //! Everything else is not: the first meeting with a limit, a key whose sibling was not known, a limit that changed,
 //! somebody else's use, a prompt larger than estimated, and tests: at most one an owner in five minutes.
@@ -88,8 +89,8 @@ struct Seen {
 #[derive(Debug)]
 pub struct Judge {
     seen: Vec<Seen>,
-    /// Owners whose keys are known to belong together.
-    joined: HashMap<(usize, usize), ()>,
+    /// Owners whose keys seem to belong together, by when which key was refused.
+    joined: HashMap<(usize, usize), (Millis, usize)>,
     /// When an owner was last tested.
     tested: HashMap<(usize, usize), Millis>,
 }
@@ -176,10 +177,10 @@ impl Judge {
         }
     }
 
-    /// Takes note of a reply when it has ended.
+    /// Takes note of a reply that has ended, to a call that was begun then.
     pub fn sees(
         &mut self,
-        now: Millis,
+        (begun, now): (Millis, Millis),
         world: &World,
         candidate: Candidate,
         request: &Request,
@@ -193,6 +194,12 @@ impl Judge {
             }
             Ending::Failed(failure) => (&failure.said, failure.retry_after),
         };
+        let owner = (candidate.member, world.owner(candidate));
+        let served = matches!(reply.ending, Ending::Served { .. });
+        let guess = self.joined.get(&owner).copied();
+        if served && guess.is_some_and(|(refused, key)| key == candidate.key && begun > refused) {
+            self.joined.remove(&owner);
+        }
         for &meter in world.meters_of(candidate) {
             let truth = &world.meters[meter];
             let seen = &mut self.seen[meter];
@@ -207,7 +214,7 @@ impl Judge {
                     seen.until.insert(group, now.after(wait));
                 }
                 if truth.users & !bits != 0 {
-                    self.joined.insert((candidate.member, world.owner(candidate)), ());
+                    self.joined.insert(owner, (now, candidate.key));
                 }
             }
         }

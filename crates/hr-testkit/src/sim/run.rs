@@ -32,6 +32,7 @@ enum Event {
 
 /// A call under way.
 struct Call<H> {
+    begun: Millis,
     candidate: Candidate,
     request: usize,
     held: H,
@@ -200,18 +201,20 @@ impl<C: Contender> Run<'_, C> {
         let made = Made { at: now, ended: reply.ends, request: number, candidate, served, refused, limit };
         self.report.calls.push(made);
         self.events.push(Reverse((reply.ends, Event::End(self.calls.len()))));
-        self.calls.push(Some(Call { candidate, request: number, held, reply }));
+        self.calls.push(Some(Call { begun: now, candidate, request: number, held, reply }));
     }
 
     fn end(&mut self, now: Millis, call: usize) {
-        let Some(Call { candidate, request: number, held, reply }) = self.calls[call].take() else { return };
+        let Some(Call { begun, candidate, request: number, held, reply }) = self.calls[call].take() else {
+            return;
+        };
         let request = &self.requests[number];
         let served = matches!(reply.ending, Ending::Served { .. });
         if served {
             self.world.ends(now, candidate, request);
             self.report.served += 1;
         }
-        self.judge.sees(now, &self.world, candidate, request, &reply);
+        self.judge.sees((begun, now), &self.world, candidate, request, &reply);
         let visit = &mut self.visits[number];
         if let Ending::Failed(failure) = &reply.ending {
             let limited = matches!(failure.kind, FailureKind::RateLimited | FailureKind::QuotaSpent);

@@ -175,11 +175,11 @@ impl Complaint {
         if outer["error"].is_null() { outer } else { &outer["error"] }
     }
 
-    /// What was said for people, with type and code, in lower case: nothing that a body quotes.
-    pub(super) fn told(&self) -> String {
+    /// Type and code, in lower case.
+    pub(super) fn labels(&self) -> String {
         let (kind, code) =
             (self.kind.as_deref().unwrap_or_default(), self.code.as_deref().unwrap_or_default());
-        format!("{} {kind} {code}", self.message).to_lowercase()
+        format!("{kind} {code}").to_lowercase()
     }
 
     /// Finds message, type, code and parameter in any of the shapes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hr_core::catalog::{ErrorRow, LimitSpan, LimitUnit, Metering, OwnerScope, RefusedLimit, reach};
 use hr_core::failure::{FailureKind, Scope};
-use hr_core::quota::{Reach, Reading, Source};
+use hr_core::quota::{Reach, Reading, Source, next_reset};
 use hr_core::time::Millis;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub(super) fn readings(complaint: &Complaint, circumstances: &Circumstances<'_>)
     if !listed.is_empty() || circumstances.verdict.kind == Kind::ModelForbidden {
         return listed;
     }
-    let told = prose::read(&complaint.told());
+    let told = prose::read(&complaint.message.to_lowercase(), &complaint.labels());
     let quoted = headers(complaint, refused, &told, circumstances.clock);
     if !quoted.is_empty() {
         return quoted;
@@ -93,7 +93,7 @@ fn violation(violation: &Value, circumstances: &Circumstances<'_>) -> Option<Rea
         span,
         limit: number(&violation["quotaValue"]),
         remaining: Some(0.0),
-        reset: circumstances.end(None, refused, span),
+        reset: circumstances.end(None, refused.filter(|limit| limit.per == span), span),
         source: Source::Body,
     })
 }
@@ -139,7 +139,8 @@ fn in_words(
         None => (told.unit.or(known), told.span.or(per)),
     };
     let unit = unit.or(span.map(|_| LimitUnit::Requests))?;
-    let reset = circumstances.end(named_end(&complaint.told(), circumstances.clock), refused, span);
+    let reset =
+        circumstances.end(named_end(&complaint.message.to_lowercase(), circumstances.clock), refused, span);
     if refused.is_none() && span.is_none() && reset.is_none() && told.limit.is_none() {
         return None;
     }
@@ -168,14 +169,18 @@ impl Circumstances<'_> {
     fn end(
         &self,
         named: Option<Millis>,
-        _refused: Option<&RefusedLimit>,
+        refused: Option<&RefusedLimit>,
         span: Option<LimitSpan>,
     ) -> Option<Millis> {
         let now = self.clock.now();
         let longest = span.and_then(LimitSpan::length).map(|length| now.after(length));
         let bounded = |end: Millis| longest.map_or(end, |longest| end.min(longest));
         let asked = || self.wait.map(|wait| now.after(wait));
-        named.map(bounded).or_else(asked)
+        let calendar = || {
+            let reset = refused.and_then(|limit| limit.reset.as_deref())?;
+            next_reset(reset, self.clock.server()).map(|end| self.clock.ours(end))
+        };
+        named.map(bounded).or_else(asked).or_else(calendar)
     }
 }
 

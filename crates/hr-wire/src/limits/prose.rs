@@ -43,8 +43,8 @@ const SHORT: [(&str, Option<LimitUnit>, LimitSpan); 16] = [
     ("aspd", None, LimitSpan::Day),
 ];
 
-/// What the words of a refusal, in lower case, tell of the limit that was met.
-pub(crate) fn read(words: &str) -> Told {
+/// What the words of a refusal, in lower case, tell of the limit that was met; its type and code may know the unit.
+pub(crate) fn read(words: &str, labels: &str) -> Told {
     let mut told = Told { limit: number_after(words, "limit"), ..Told::default() };
     told.used = number_after(words, "used").or_else(|| number_after(words, "current"));
     told.owner = owner(words);
@@ -66,7 +66,7 @@ pub(crate) fn read(words: &str) -> Told {
         told.unit = last_unit(before);
         told.limit = told.limit.or_else(|| number_before(before));
     }
-    told.unit = told.unit.or_else(|| last_unit(words));
+    told.unit = told.unit.or_else(|| last_unit(words)).or_else(|| last_unit(labels));
     told.limit = told.limit.or_else(|| number_after(words, "max request"));
     told
 }
@@ -281,10 +281,10 @@ mod tests {
             ("", None, None, None, None),
         ];
         for (words, unit, span, limit, used) in table {
-            let told = read(words);
+            let told = read(words, "");
             assert_eq!((told.unit, told.span, told.limit, told.used), (unit, span, limit, used), "{words}");
         }
-        assert!(read("on seconds of audio per day (aspd): limit 28800, used 28790").foreign);
-        assert_eq!(read("é 5 é per day").limit, Some(5.0));
+        assert!(read("on seconds of audio per day (aspd): limit 28800, used 28790", "").foreign);
+        assert_eq!(read("é 5 é per day", "rate_limited 1300").limit, Some(5.0));
     }
 }

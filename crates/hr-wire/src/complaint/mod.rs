@@ -12,13 +12,3 @@ mod wording;
 pub(crate) use classify::read_inner_error;
 pub use classify::{MAX_ERROR_BODY, OPAQUE_PARAM, read_error, refuses_reasoning};
 pub use hint::LONGEST_HINT;
-
-use std::time::Duration;
-
-use hr_core::time::Millis;
-
-/// What the headers of a good answer say of the next one: that the key's quota is used up now, and for how long.
-#[must_use]
-pub fn spent<'h>(headers: &dyn Fn(&str) -> Option<&'h str>, now: Millis) -> Option<Duration> {
-    hint::full_window(headers, now)
-}

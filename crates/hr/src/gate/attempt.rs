@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::{Permit, Work};
-use hr_wire::complaint;
 use hr_wire::dialect::Whole;
 use hr_wire::lane::{Translation, Watch};
 use hr_wire::openai_chat;
@@ -119,12 +118,11 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
             _ => break response.into_parts(),
         }
     };
+    receipt.hears(&head.headers);
     let mut body = UpstreamBody::new(&head.headers, incoming);
     if head.status != StatusCode::OK {
         return Err(refused(receipt, &lane, head.status, &head.headers, body).await);
     }
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-    receipt.spent(complaint::spent(&header, receipt.now()));
     let first = begin(&mut body).await?;
     if stream && !is_json(&first) {
         return open(receipt, first, body, &lane).await;

@@ -31,6 +31,7 @@ pub mod memory;
 pub mod models;
 pub mod paths;
 pub mod question;
+pub mod quota;
 pub mod receipt;
 pub mod replies;
 pub mod reply;

@@ -27,6 +27,8 @@ pub enum Page<'a> {
     Model(&'a str),
     /// The state of the pool.
     Status,
+    /// What is left of every limit.
+    Quota,
     /// Why a request went where it went.
     Decision(&'a str),
     /// Where a request would go.
@@ -70,6 +72,7 @@ pub fn page(path: &str) -> Option<Page<'_>> {
         (Some("health"), None, _) => Page::Health,
         (Some("metrics"), None, _) => Page::Metrics,
         (Some("status"), None, _) => Page::Status,
+        (Some("quota"), None, _) => Page::Quota,
         (Some("decisions"), Some(id), None) => Page::Decision(id),
         (Some("explain"), None, _) => Page::Explain,
         (Some("models"), None, _) => Page::Models,

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hr_core::catalog::Provider;
+use hr_core::catalog::{LimitUnit, Provider};
 use hr_core::failure::{Failure, FailureKind};
-use hr_core::quota::Said;
+use hr_core::quota::{Reach, Reading, Said};
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
+use hr_wire::complaint::LONGEST_HINT;
 use hr_wire::envelope::Envelope;
 use hr_wire::hub::Fingerprint;
 use hr_wire::lane::Keepsake;
+use hr_wire::limits;
+use http::HeaderMap;
 
 use super::caller::CallerId;
 use super::{Gate, Live};
@@ -38,7 +41,6 @@ pub struct Receipt {
     ticket: Option<Ticket>,
     began: Instant,
     first_byte: Option<Duration>,
-    spent: Option<Duration>,
     said: Said,
 }
 
@@ -55,7 +57,6 @@ impl Receipt {
             ticket: Some(ticket),
             began: Instant::now(),
             first_byte: None,
-            spent: None,
             said: Said::default(),
         }
     }
@@ -65,9 +66,21 @@ impl Receipt {
         self.first_byte.get_or_insert_with(|| self.began.elapsed());
     }
 
-    /// Notes that the quota of the key is used up with this answer, for so long.
-    pub fn spent(&mut self, wait: Option<Duration>) {
-        self.spent = wait;
+    /// Notes what the headers of an answer say of limits, whatever became of the call.
+    pub fn hears(&mut self, headers: &HeaderMap) {
+        let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let model = self.live.roster.model_id(self.candidate);
+        self.said = limits::read(headers, &self.provider().metering, model, self.now());
+    }
+
+    /// How long the plan behind the key is used up, when the headers say that it is.
+    fn plan_is_spent(&self) -> Option<Duration> {
+        let spent = |reading: &&Reading| {
+            let plan = reading.unit == LimitUnit::Percent && reading.reach == Reach::AllModels;
+            plan && reading.remaining.is_some_and(|left| left <= 0.0)
+        };
+        let ends = self.said.readings.iter().filter(spent).filter_map(|reading| reading.reset);
+        ends.max().map(|end| self.now().until(end).min(LONGEST_HINT))
     }
 
     /// The present instant, as the gateway's clock has it.
@@ -120,16 +133,19 @@ impl Receipt {
         let total = self.began.elapsed();
         self.gate.metrics.tokens(&self.provider().id, usage.total().unwrap_or(0));
         let first_byte = self.first_byte.unwrap_or(total);
+        let spent = self.plan_is_spent();
         let said = std::mem::take(&mut self.said);
-        self.settle(Outcome::Success { first_byte, total, usage, spent: self.spent, said });
+        self.settle(Outcome::Success { first_byte, total, usage, spent, said });
     }
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, mut failure: Failure) -> Next {
         if failure.kind == FailureKind::QuotaSpent {
             // A limit inside an answer that began well may leave it to the headers when it is over.
-            failure.retry_after = failure.retry_after.or(self.spent);
+            failure.retry_after = failure.retry_after.or_else(|| self.plan_is_spent());
         }
+        failure.said = limits::joined(std::mem::take(&mut self.said), failure.said);
+        limits::own(&mut failure.said, &self.provider().metering);
         events::attempt_failed(self.provider(), &failure);
         self.settle(Outcome::Failure(failure))
     }

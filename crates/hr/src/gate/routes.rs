@@ -15,7 +15,7 @@ use super::answer::{self, Answer, Refusal};
 use super::caller::CallerId;
 use super::converse::{Visit, converse};
 use super::paths::{self, Page};
-use super::{Gate, Live, count, decisions, intake, models, status};
+use super::{Gate, Live, count, decisions, intake, models, quota, status};
 use crate::watch::metrics;
 
 /// Names every router that a request has passed, so that a circle is seen.
@@ -97,6 +97,7 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Models => Ok(models::list(gate, &live, &head.headers, head.uri.query())),
         Page::Model(id) => models::one(gate, &live, id, &head.headers, head.uri.query()),
         Page::Status => Ok(status::status(gate, &live)),
+        Page::Quota => Ok(quota::quota(gate, &live)),
         Page::Decision(id) => decisions::show(gate, id).await,
         Page::Explain => decisions::explain(gate, &live, &head.headers, head.uri.query()),
         Page::Reply(id) if head.method == Method::DELETE => gate.replies.forget(now, caller?, id),

@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Answer};
-use super::{Gate, Live};
+use super::{Gate, Live, quota};
 use crate::scout::view;
 
 /// What this is and where to go on.
@@ -25,6 +25,7 @@ pub fn welcome() -> Answer {
         "/v1/embeddings",
         "/v1/models",
         "/v1/status",
+        "/v1/quota",
         "/v1/decisions/{id}",
         "/v1/explain",
         "/health",
@@ -57,13 +58,22 @@ fn callable(live: &Live) -> impl Iterator<Item = &Member> {
 /// Everything about the pool's state, without a secret in it.
 pub fn status(gate: &Gate, live: &Live) -> Answer {
     let now = gate.clock.now();
-    let states = gate.router().snapshot(now, &live.roster);
+    let (states, quotas) = {
+        let router = gate.router();
+        (router.snapshot(now, &live.roster), router.quota(now, &live.roster))
+    };
+    let limits = quota::by_owner(live, now, &quotas);
     let pool = &live.roster.pool;
     let providers: Map<String, Value> = pool
         .members
         .iter()
         .zip(&states)
-        .map(|(member, state)| (member.provider.id.clone(), provider(gate, now, member, state)))
+        .map(|(member, state)| {
+            let mut provider = provider(gate, now, member, state);
+            let own = limits.iter().filter(|owner| owner["provider"] == member.provider.id.as_str());
+            provider["limits"] = own.cloned().collect();
+            (member.provider.id.clone(), provider)
+        })
         .collect();
     let fast: Vec<&str> =
         pool.members.iter().filter(|m| m.provider.fast).map(|m| m.provider.id.as_str()).collect();

@@ -19,6 +19,7 @@ mod model;
 pub mod paint;
 pub mod print;
 mod providers;
+mod quota;
 mod replay;
 mod report;
 mod restart;
@@ -81,6 +82,7 @@ enum Command {
     Stop(stop::Stop),
     Restart(restart::Restart),
     Status(status::Status),
+    Quota(quota::Quota),
     Why(why::Why),
     Replay(replay::Replay),
     Explain(explain::Explain),
@@ -134,6 +136,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(why) => done(why.run(&Desk::open()?)),
         Command::Replay(replay) => done(replay.run(&Desk::open()?)),
         Command::Explain(explain) => done(explain.run(&Desk::open()?)),
+        Command::Quota(quota) => done(quota.run(&Desk::open()?)),
         Command::Auth(auth) => done(auth.run(&Desk::open()?)),
         Command::Model(model) => done(model.run(&Desk::open()?)),
         Command::Mode(mode) => done(mode.run(&Desk::open()?)),

@@ -13,7 +13,7 @@ use crate::cli::desk::Desk;
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
 use crate::cli::table::{Cell, Table};
-use crate::cli::{abilities, print, talk, words};
+use crate::cli::{abilities, print, quota, talk, words};
 use crate::files::load::Loaded;
 
 /// How often `--watch` looks again.
@@ -200,6 +200,7 @@ fn table(status: &Value) -> String {
     } else {
         table.render(&Paint::stdout())
     };
+    text.push_str(&quotas(providers));
     for (name, provider) in providers.into_iter().flatten() {
         for hint in provider["hints"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             text.push_str(&format!("\n{name}: {hint}\n"));
@@ -223,6 +224,26 @@ fn table(status: &Value) -> String {
     text
 }
 
+/// What is left of the limits that the providers have told: those that were only published are left to `hr quota`.
+fn quotas(providers: Option<&serde_json::Map<String, Value>>) -> String {
+    let paint = Paint::stdout();
+    let mut text = String::new();
+    for owner in
+        providers.into_iter().flatten().flat_map(|(_, provider)| provider["limits"].as_array()).flatten()
+    {
+        let buckets = owner["buckets"].as_array().into_iter().flatten();
+        let mut lines = buckets.filter(|bucket| bucket["source"] != "catalog").peekable();
+        if lines.peek().is_none() {
+            continue;
+        }
+        text.push_str(&format!("\n{}\n", quota::title(owner)));
+        for bucket in lines {
+            text.push_str(&format!("  {}\n", quota::line(bucket, &paint)));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -234,7 +255,18 @@ mod tests {
         let ready = json!([{ "status": "ready" }]);
         let status = json!({
             "providers": {
-                "zeta": { "rating": 1, "keys": ready, "available": true, "stats": { "avg_latency_ms": 12.4 } },
+                "zeta": {
+                    "rating": 1, "keys": ready, "available": true, "stats": { "avg_latency_ms": 12.4 },
+                    "limits": [{
+                        "provider": "zeta", "keys": [{ "key_tail": "aaa111" }],
+                        "buckets": [
+                            { "unit": "requests", "span": "day", "limit": 50.0, "left": 5.0, "spent": false,
+                              "resets_in_s": 60, "source": "header", "confidence": "sure" },
+                            { "unit": "requests", "span": "minute", "limit": 5.0, "left": 5.0, "spent": false,
+                              "source": "catalog", "confidence": "guess" },
+                        ],
+                    }],
+                },
                 "alpha": {
                     "rating": 2, "available": true, "stats": { "error_rate": 0.5 },
                     "breaker": { "open": true, "opens_in_s": 42 },
@@ -266,6 +298,9 @@ mod tests {
              full      3       resting (rate limited, 7 s)    1 (1 cooling)\n\
              lost      3       unavailable (bad key, 10 min)  1 (1 cooling)\n\
              bare              unavailable                    no keys\n\
+             \n\
+             zeta: key …aaa111\n  \
+               [#.........] 5 of 50 requests a day  whole in 60 s  sure, by a header\n\
              \n\
              lost: make another\n\
              \n\

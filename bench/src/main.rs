@@ -16,6 +16,7 @@ mod plan;
 mod planning;
 mod process;
 mod proxy;
+mod recording;
 mod replies;
 mod report;
 mod store_start;
@@ -41,7 +42,7 @@ struct CommandLine {
 enum Command {
     /// Measure everything and print the medians beside their targets
     Run(RunArgs),
-    /// Print what choosing a candidate costs in pools of 10 to 100,000 keys; also part of `run`
+    /// Print what choosing a candidate costs in pools of 10 to 100,000 keys, and recording it; also part of `run`
     Plans,
     /// Serve as the fake upstream (started by `run`)
     #[command(hide = true)]
@@ -122,7 +123,7 @@ fn run(args: &RunArgs) -> Result<()> {
 }
 
 fn plans() -> Result<()> {
-    for row in planning::rows()? {
+    for row in planning::rows()?.into_iter().chain([recording::row()?]) {
         println!("{}: {:.1} {} (target {} {})", row.name, row.hr, row.unit, row.target, row.unit);
     }
     Ok(())

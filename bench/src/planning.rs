@@ -68,7 +68,7 @@ fn plan(keys: usize) -> Result<f64> {
 }
 
 /// One request, served by the first choice or refused.
-fn request(router: &mut Router, roster: &Arc<Roster>, now: Millis, number: u64) {
+pub fn request(router: &mut Router, roster: &Arc<Roster>, now: Millis, number: u64) {
     router.arrives(now);
     let plan = router.plan(now, roster, &ask(number % 200), &Tried::default(), number);
     let Some(ticket) = plan.choices.first().and_then(|choice| router.begin(now, roster, choice).ok()) else {
@@ -85,12 +85,14 @@ fn request(router: &mut Router, roster: &Arc<Roster>, now: Millis, number: u64) 
     router.settle(now, ticket, outcome);
 }
 
-fn ask(session: u64) -> Ask {
+/// A request of a session.
+pub fn ask(session: u64) -> Ask {
     let params = ["model", "messages", "stream", "tools"].map(str::to_owned).to_vec();
     Ask { prompt_tokens: 1_500, tools: true, stream: true, session: Some(session), params, ..Ask::default() }
 }
 
-fn member(index: usize, keys: usize) -> Result<Member> {
+/// A provider with so many keys.
+pub fn member(index: usize, keys: usize) -> Result<Member> {
     let page = format!(
         "id = \"p{index}\"\nname = \"Provider {index}\"\norder = {index}\ndialect = \"openai_chat\"\nauth = \"bearer\"\n\
          base_url = \"https://p{index}.example/v1\"\nprefix = \"P{index}\"\nkey_vars = [\"P{index}_API_KEY\"]\n\

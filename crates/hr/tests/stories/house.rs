@@ -161,6 +161,20 @@ impl House {
         self.gate.install(read(self.folder.path())).unwrap();
     }
 
+    /// Declares keys of guests to be one owner's, each with the guest and the owner's name; in force at once.
+    pub fn declare(&self, owners: &[(&str, Vec<String>, String)]) {
+        let mut configuration = read(self.folder.path());
+        for member in &mut configuration.pool.members {
+            let own: Vec<_> = owners.iter().filter(|(guest, ..)| *guest == member.provider.id).collect();
+            for key in &mut member.keys {
+                let secret = key.secret.as_ref().map_or("", |secret| secret.expose()).to_owned();
+                let owner = own.iter().find(|(_, keys, _)| keys.contains(&secret));
+                key.owner = owner.map(|(.., name)| name.clone());
+            }
+        }
+        self.gate.install(configuration).unwrap();
+    }
+
     /// Other guests and settings, in force at once.
     pub fn change(&self, guests: &[Guest<'_>], settings: &str) {
         write(self.folder.path(), guests, settings, self.address.port());

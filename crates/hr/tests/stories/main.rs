@@ -12,6 +12,7 @@ mod faults;
 mod hold;
 mod limits;
 mod odd;
+mod quota_truth;
 mod replies;
 mod scout;
 mod seals;

@@ -109,10 +109,20 @@ impl Bucket {
     /// The limit that counts, and where it is known from.
     pub(super) fn limit(&self, now: Millis) -> Option<(f64, Source)> {
         const SOURCES: [Source; 4] = [Source::Header, Source::Body, Source::Refusals, Source::Catalog];
-        let doubted = now < self.doubted_until;
+        let doubted = now < self.doubted_until || self.unnamed && self.lapses() <= now;
         let facts = SOURCES.into_iter().zip(self.limits);
         let believed = facts.filter(|(source, _)| !doubted || *source > Source::Body);
         believed.filter_map(|(source, limit)| Some((limit?, source))).next()
+    }
+
+    /// When what was said to be left, of nobody knows how much, says nothing any more.
+    fn lapses(&self) -> Millis {
+        let since = self.said_at.unwrap_or(Millis(0));
+        let end = match &self.window {
+            Window::Fixed(fixed) => fixed.ends,
+            _ => None,
+        };
+        end.unwrap_or(since.after(self.length().unwrap_or(UNKNOWN_WAIT)))
     }
 
     /// The limit, unless only the catalogue knows it.
@@ -178,11 +188,10 @@ impl Bucket {
         self.under_way = (self.under_way - reserved).max(0.0);
         match self.unit {
             LimitUnit::Concurrent => {}
-            LimitUnit::Requests => {
-                if used < reserved && at >= self.window.began(now) {
-                    self.window.take_back(now, reserved - used);
-                }
+            LimitUnit::Requests if used < reserved && at >= self.window.began(now) => {
+                self.window.take_back(now, reserved - used);
             }
+            LimitUnit::Requests => {}
             _ if used > 0.0 => self.window.add(now, now, used),
             _ => {}
         }
@@ -216,6 +225,8 @@ impl Bucket {
         }
         let until = if forbidden {
             self.said_at.unwrap_or(now).after(FORBIDDEN_FOR)
+        } else if self.unnamed {
+            self.lapses()
         } else {
             let wait = match self.unit {
                 LimitUnit::Concurrent => PLACE_WAIT,

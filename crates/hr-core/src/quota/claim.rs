@@ -37,6 +37,12 @@ impl Claim {
         self.test_from = now.after(self.step);
     }
 
+    /// The claim as it can be true now: a clock may have been wrong when it was kept.
+    pub(super) fn by(self, now: Millis) -> Self {
+        let step = self.step.min(LONGEST_STEP);
+        Self { since: self.since.min(now), test_from: self.test_from.min(now.after(step)), step }
+    }
+
     /// The test said nothing: another may follow.
     pub(super) fn untested(&mut self, now: Millis) {
         self.step = (self.step / 2).max(FIRST_TEST);

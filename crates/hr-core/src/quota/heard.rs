@@ -159,7 +159,7 @@ impl Bucket {
             fixed.ends = Some(reset);
             // Where no span has a name, the next is as long as the longest that was told.
             if self.span.is_none() {
-                let told = fixed.began.until(reset);
+                let told = fixed.began.until(reset).min(LONGEST);
                 fixed.length = fixed.length.max(Some(told));
             }
             return;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, MAX_BUCKETS, Name};
 use super::bucket::Bucket;
+use super::calendar::LONGEST;
 use super::claim::Claim;
 use super::estimate::{Estimate, Ratio};
 use super::held::Held;
@@ -15,6 +16,7 @@ use super::models::{ModelSet, Models};
 use super::window::KeptWindow;
 use crate::catalog::{LimitSpan, LimitUnit, OwnerScope};
 use crate::failure::FailureKind;
+use crate::route::policy::Rule;
 use crate::time::Millis;
 
 const EVERYONES_ID: &str = "everyone";
@@ -130,19 +132,19 @@ impl KeptBucket {
 
     fn back(self, now: Millis, models: &mut Models, ahead: i64) -> Bucket {
         let set = self.models.back(models);
-        let mut bucket = Bucket::new(set, self.unit, self.span, self.scope, self.window.back(ahead));
+        let mut bucket = Bucket::new(set, self.unit, self.span, self.scope, self.window.back(now, ahead));
         let [header, body, refusals] = self.limits;
         bucket.limits = [header, body, refusals, None];
         bucket.unnamed = self.unnamed;
-        bucket.said_at = self.said_at;
-        bucket.newest = self.newest;
+        bucket.said_at = self.said_at.map(|at| at.min(now));
+        bucket.newest = self.newest.min(now);
         bucket.foreign = self.foreign;
         bucket.foreign_until = self.foreign_until;
         bucket.surprised = self.surprised;
-        bucket.claim = self.claim;
+        bucket.claim = self.claim.map(|claim| claim.by(now));
         bucket.lies = self.lies;
         bucket.doubted_until = self.doubted_until;
-        bucket.trial_from = Some(self.trial_from.unwrap_or(now));
+        bucket.trial_from = Some(self.trial_from.unwrap_or(now).min(now.after(LONGEST)));
         bucket.pace.rolls = self.rolls;
         // The calls that were under way are gone, and may have been made. As requests they are counted already.
         let counts = !matches!(self.unit, LimitUnit::Requests | LimitUnit::Concurrent | LimitUnit::Percent);
@@ -165,14 +167,16 @@ impl KeptHold {
         }
     }
 
-    fn back(self, models: &mut Models) -> Held {
+    fn back(self, now: Millis, models: &mut Models) -> Held {
+        // A clock that was wrong must not hold anybody for years.
+        let longest = now.after(Rule::of(self.because).stated_cap);
         Held {
             models: self.models.back(models),
-            until: self.until,
+            until: self.until.min(longest),
             because: self.because,
             strikes: self.strikes,
-            refused_at: self.refused_at,
-            claim: self.claim,
+            refused_at: self.refused_at.min(now),
+            claim: self.claim.by(now),
         }
     }
 }
@@ -248,7 +252,7 @@ impl Ledger {
             .take(MAX_BUCKETS)
             .map(|kept| kept.back(now, &mut self.models, ahead))
             .collect();
-        let holds: Vec<Held> = kept.holds.into_iter().map(|kept| kept.back(&mut self.models)).collect();
+        let holds: Vec<Held> = kept.holds.into_iter().map(|kept| kept.back(now, &mut self.models)).collect();
         let account = &mut self.accounts[place];
         for set in buckets.iter().map(|bucket| &bucket.models).chain(holds.iter().map(|held| &held.models)) {
             if let ModelSet::One(model) = set {

@@ -174,8 +174,9 @@ impl Ledger {
             self.estimates.resize(place + 1, Estimate::default());
         }
         if let Some(estimate) = self.estimates.get_mut(place) {
+            let before = *estimate;
             estimate.learn(&need, usage);
-            if !self.learned.contains(&call.model) {
+            if *estimate != before && !self.learned.contains(&call.model) {
                 self.learned.push(call.model);
             }
         }

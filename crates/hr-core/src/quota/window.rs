@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::calendar::Cycle;
+use super::calendar::{Cycle, LONGEST};
 use crate::time::Millis;
 
 /// The most entries of a rolling log. Neighbours are merged when it is full, into the later of them.
@@ -13,6 +13,12 @@ const MAX_ENTRIES: usize = 192;
 
 /// Entries that are as near as this part of the span are merged then: a use is forgotten that much too late at most.
 const MERGED_WITHIN: u64 = 160;
+
+/// Uses are noted no further ahead than this: calls arrive a moment after they are made.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// How long a span is held to be of which nothing tells.
+const UNKNOWN_LENGTH: Duration = Duration::from_secs(60);
 
 /// How use comes and goes.
 #[derive(Clone, Debug)]
@@ -199,14 +205,19 @@ impl Fixed {
     }
 
     fn over(&self, now: Millis) -> bool {
-        self.ends.is_some_and(|ends| ends <= now)
+        self.end() <= now
+    }
+
+    /// When it ends, as far as can be told.
+    fn end(&self) -> Millis {
+        self.ends.unwrap_or(self.began.after(self.length.unwrap_or(UNKNOWN_LENGTH)))
     }
 
     /// Begins the next span if this one is over or none has begun.
     fn roll(&mut self, now: Millis) {
         if self.over(now) {
             self.used = 0.0;
-            self.began = self.ends.unwrap_or(now);
+            self.began = self.end();
             self.ends = None;
         }
         if self.ends.is_none() {
@@ -323,7 +334,7 @@ impl Window {
         match self {
             Self::Rolling(rolling) => Some(rolling.frees(now, amount)),
             Self::Fixed(fixed) if fixed.over(now) => Some(now),
-            Self::Fixed(fixed) => fixed.ends,
+            Self::Fixed(fixed) => Some(fixed.end()),
             Self::Draining(draining) => {
                 let millis = (amount.min(draining.used(now)) / draining.rate).ceil();
                 Some(now.after(Duration::from_millis(millis as u64)))
@@ -343,7 +354,7 @@ impl Window {
     /// When the span that goes on now began.
     pub(super) fn began(&self, now: Millis) -> Millis {
         match self {
-            Self::Fixed(fixed) if fixed.over(now) => fixed.ends.unwrap_or(now),
+            Self::Fixed(fixed) if fixed.over(now) => fixed.end(),
             Self::Fixed(fixed) => fixed.began,
             _ => self.length().map_or(Millis(0), |length| {
                 Millis(now.0.saturating_sub(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)))
@@ -372,13 +383,14 @@ impl Window {
 }
 
 impl KeptWindow {
-    /// The window again; the provider's clock is that far ahead.
-    pub(super) fn back(self, ahead: i64) -> Window {
+    /// The window again, by a clock that may have been wrong when it was kept; the provider's is that far ahead.
+    pub(super) fn back(self, now: Millis, ahead: i64) -> Window {
         let amount = |amount: f64| if amount.is_finite() { amount.max(0.0) } else { 0.0 };
         match self {
             Self::Rolling { length, log } => {
                 let mut rolling = Rolling::new(Duration::from_millis(length.max(1)));
                 for (at, used) in log.into_iter().take(MAX_ENTRIES * 2) {
+                    let at = at.min(now.after(LATEST));
                     rolling.log.push_back(Use { first: at, at, amount: amount(used) });
                     rolling.sum += amount(used);
                 }
@@ -387,11 +399,14 @@ impl KeptWindow {
             }
             Self::Fixed { length, cycle, began, ends, used } => {
                 let length = length.map(Duration::from_millis);
+                let (began, ends) = (began.min(now), ends.map(|ends| ends.min(now.after(2 * LONGEST))));
                 Window::Fixed(Fixed { length, cycle, ahead, began, ends, used: amount(used) })
             }
-            Self::Draining { rate, at, used } => {
-                Window::Draining(Draining { rate: amount(rate).max(1e-9), at, used: amount(used) })
-            }
+            Self::Draining { rate, at, used } => Window::Draining(Draining {
+                rate: amount(rate).max(1e-9),
+                at: at.min(now),
+                used: amount(used),
+            }),
             Self::Still { used } => Window::Still { used: amount(used) },
         }
     }

@@ -81,15 +81,17 @@ fn sorted(world: &World) -> Vec<String> {
 #[test]
 fn a_rest_that_ended_is_forgotten() {
     let (mut world, mut disk) = (World::new(build()), Disk::default());
-    let choice = world.choice("a/m/0");
-    world.fail(&choice, because(FailureKind::RateLimited, 60));
-    disk.write(world.router.changes());
-    assert!(disk.0.keys().any(|(table, _)| *table == Table::Rests));
-    world.wait(100);
-    let choice = world.choice("a/m/0");
-    world.run(&choice, success(100));
-    disk.write(world.router.changes());
-    assert_eq!(disk.0.keys().filter(|(table, _)| *table == Table::Rests).count(), 0);
+    for (kind, table) in [(FailureKind::BadKey, Table::Rests), (FailureKind::RateLimited, Table::Quota)] {
+        let choice = world.choice("a/m/0");
+        world.fail(&choice, because(kind, 60));
+        disk.write(world.router.changes());
+        assert!(disk.0.keys().any(|(other, _)| *other == table));
+        world.wait(100);
+        let choice = world.choice("a/m/0");
+        world.run(&choice, success(100));
+        disk.write(world.router.changes());
+        assert_eq!(disk.0.keys().filter(|(other, _)| *other == table).count(), 0, "{kind:?}");
+    }
 }
 
 #[test]

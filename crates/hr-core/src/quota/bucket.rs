@@ -301,7 +301,9 @@ impl Bucket {
         let Some((limit, source)) = self.limit(now) else { return };
         match source {
             Source::Header => {
-                self.lie(now);
+                if !matches!(self.window, Window::Draining(_)) {
+                    self.lie(now);
+                }
                 // What is left is not known, but there is something.
                 let wanted = (limit * 0.5).min(self.own(now));
                 self.window.set(now, wanted);

@@ -12,8 +12,8 @@ use crate::time::Millis;
 /// No limit is larger; what claims to be is none.
 const LARGEST: f64 = 1e12;
 
-/// Two times agree when they differ by no more than this part.
-const ALIKE: f64 = 0.15;
+/// Two rates agree when they differ by no more than this part.
+const ALIKE: f64 = 0.1;
 
 /// Readings that must agree before the end of a span is taken for the time until a bucket is full.
 const PROOFS: u8 = 2;
@@ -21,9 +21,11 @@ const PROOFS: u8 = 2;
 /// How ends of spans have been told so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
-    /// What was used at the last reading, and how long until it was to be whole.
-    last: Option<(f64, Duration, Millis)>,
-    /// Readings in a row by which it drains evenly.
+    /// The end that was told last.
+    last: Option<Millis>,
+    /// Between which two it is forgotten in a millisecond, if it drains evenly.
+    rate: Option<(f64, f64)>,
+    /// Readings in a row by which it does.
     drains: u8,
     /// Spans that were not whole after the end that was told.
     torn: u8,
@@ -67,7 +69,14 @@ impl Bucket {
             return;
         }
         let newest = begun >= self.newest;
-        let fell = self.count_as_said(now, number(reading.remaining), newest, reading.source);
+        let left = number(reading.remaining);
+        if let (Some(reset), true) = (reading.reset, newest)
+            && self.drains(Moment { now, begun }, left, reset)
+        {
+            self.newest = begun;
+            return;
+        }
+        let fell = self.count_as_said(now, left, newest, reading.source);
         if newest {
             self.newest = begun;
         }
@@ -147,11 +156,6 @@ impl Bucket {
         if used <= NOTHING && matches!(self.window, Window::Draining(_)) {
             return;
         }
-        if self.drains(now, used, reset) {
-            let rate = used / (now.until(reset).as_secs_f64() * 1000.0).max(1.0);
-            self.window = Window::draining(now, used, rate);
-            return;
-        }
         if let Window::Fixed(fixed) = &mut self.window {
             if fixed.ends.is_none_or(|ends| ends <= now) {
                 fixed.began = now;
@@ -173,23 +177,49 @@ impl Bucket {
         self.window.set(now, used);
     }
 
-    /// Whether ends have been told as the time until a bucket that fills evenly is full: the more is used, the later.
-    fn drains(&mut self, now: Millis, used: f64, reset: Millis) -> bool {
-        if used <= NOTHING || self.unit == LimitUnit::Percent {
-            return false;
+    /// Whether it fills evenly, and ends are told as the time until it is full: the more is used, the later. Such an
+    /// end moves on before it has come. What was said was so when the call began; what is left is told in whole numbers.
+    fn drains(&mut self, Moment { now, begun }: Moment, left: Option<f64>, reset: Millis) -> bool {
+        let (Some(limit), Some(left)) = (self.hard_limit(now), left) else { return false };
+        if self.unnamed || self.unit == LimitUnit::Percent || reset <= begun {
+            return matches!(self.window, Window::Draining(_));
         }
-        let full_in = now.until(reset);
-        if let Some((used_then, full_in_then, reset_then)) = self.pace.last {
-            let moved = reset.0.abs_diff(reset_then.0) as f64;
-            let told = full_in.as_secs_f64() * 1000.0;
-            if moved > (told * 0.05).max(50.0) && (used - used_then).abs() > NOTHING {
-                let (rate, rate_then) =
-                    (used / told.max(1.0), used_then / (full_in_then.as_secs_f64() * 1000.0).max(1.0));
-                let alike = (rate - rate_then).abs() <= ALIKE * rate.max(rate_then);
-                self.pace.drains = if alike { self.pace.drains.saturating_add(1) } else { 0 };
+        let full_in = begun.until(reset).as_secs_f64() * 1000.0;
+        let said = (limit - left).max(0.0);
+        let rates = match self.span.and_then(super::calendar::length) {
+            Some(span) => {
+                let rate = limit / (span.as_secs_f64() * 1000.0);
+                let used = full_in * rate;
+                ((used - said).abs() <= 1.0 + ALIKE * said).then_some((rate, rate))
             }
+            None => Some(((said - 1.0).max(0.0) / full_in * (1.0 - ALIKE), said / full_in * (1.0 + ALIKE))),
+        };
+        let before = self.pace.last.replace(reset);
+        let moved = before.is_some_and(|before| before > begun && early(before, reset, full_in));
+        let agreed = match (self.pace.rate, rates) {
+            (Some((low, high)), Some((least, most))) => Some((low.max(least), high.min(most))),
+            (_, rates) => rates,
+        };
+        match agreed.filter(|(low, high)| low <= high && *high > 0.0) {
+            Some(agreed) => {
+                self.pace.rate = Some(agreed);
+                self.pace.drains = self.pace.drains.saturating_add(u8::from(moved));
+            }
+            None => (self.pace.rate, self.pace.drains) = (rates, 0),
         }
-        self.pace.last = Some((used, full_in, reset));
-        self.pace.drains >= PROOFS
+        let Some((low, high)) = self.pace.rate.filter(|_| self.pace.drains >= PROOFS) else { return false };
+        let rate = if low > 0.0 { (low + high) / 2.0 } else { high };
+        let least = (full_in - begun.until(now).as_secs_f64() * 1000.0).max(0.0) * rate;
+        let used = self.window.used(now).max(least);
+        // Tokens of answers are counted when these have ended, which is after it was said.
+        let used = if self.unit == LimitUnit::Requests { used.min(least + self.under_way) } else { used };
+        self.window = Window::draining(now, used, rate);
+        true
     }
+}
+
+/// Whether an end that was told has moved on, by more than clocks and roundings explain.
+fn early(before: Millis, reset: Millis, full_in: f64) -> bool {
+    let moved = reset.0.saturating_sub(before.0) as f64;
+    moved > (full_in * 0.02).max(50.0)
 }

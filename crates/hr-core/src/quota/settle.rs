@@ -366,7 +366,9 @@ impl Ledger {
         }
         let joined =
             account == home && !borne_out && self.join(ended.now, home, &models, place, &mut ended.lessons);
-        for account in [Some(account), self.accounts[home].joint].into_iter().flatten() {
+        // A limit that was named need not show by habit.
+        let nameless = named.is_empty();
+        for account in [Some(account), self.accounts[home].joint].into_iter().flatten().filter(|_| nameless) {
             let habits = self.accounts[account].habits.iter_mut();
             habits
                 .filter(|habit| habit.models.covers(call.model))

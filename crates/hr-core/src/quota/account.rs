@@ -154,6 +154,12 @@ impl Account {
             blocks.add(now, block);
         }
         gauge.shut = blocks.answer();
+        // Where it is shut, the room that is kept is the one that there will be.
+        let now = blocks.end().unwrap_or(now);
+        if gauge.shut.is_some() {
+            let later = self.blocks(now, model.unwrap_or(u32::MAX), &Amounts::LEAST).next();
+            gauge.opens = if later.is_some() { NEVER } else { now };
+        }
         for bucket in self.buckets.iter().filter(|bucket| covers(&bucket.models)) {
             let Some((limit, source)) = bucket.limit(now) else { continue };
             if model.is_some_and(|model| self.is_overruled(now, bucket, model)) {

@@ -71,6 +71,8 @@ pub(super) struct Gauge {
     pub(super) room: Room,
     /// Anything but open, and until when that holds.
     pub(super) shut: Option<(Headroom, Millis)>,
+    /// From when there is the room that is kept here, where it is shut now.
+    pub(super) opens: Millis,
     pub(super) likely_spent_until: Millis,
     /// The part that is left of what lapses next, and when it does.
     pub(super) lapsing: Option<(f32, Millis)>,
@@ -79,7 +81,14 @@ pub(super) struct Gauge {
 
 impl Default for Gauge {
     fn default() -> Self {
-        Self { room: Room::ENDLESS, shut: None, likely_spent_until: Millis(0), lapsing: None, scarce: None }
+        Self {
+            room: Room::ENDLESS,
+            shut: None,
+            opens: Millis(0),
+            likely_spent_until: Millis(0),
+            lapsing: None,
+            scarce: None,
+        }
     }
 }
 
@@ -89,6 +98,9 @@ impl Gauge {
         match self.shut {
             None if self.room.fits(amounts) => Some(Headroom::Open(self.outlook(now))),
             Some((headroom, until)) if now < until => Some(headroom),
+            Some(_) if now >= self.opens && self.room.fits(amounts) => {
+                Some(Headroom::Open(self.outlook(now)))
+            }
             _ => None,
         }
     }
@@ -135,6 +147,11 @@ impl Blocks {
         if self.hold.is_none_or(|hold| hold.until < block.until) {
             self.hold = Some(Hold { until: block.until, because: block.because });
         }
+    }
+
+    /// When the last of them ends.
+    pub(super) fn end(&self) -> Option<Millis> {
+        self.hold.map(|hold| hold.until)
     }
 
     /// The answer, and until when it holds; `None` when there is nothing to wait for.

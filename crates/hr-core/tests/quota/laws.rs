@@ -213,7 +213,11 @@ proptest! {
             match (one, other) {
                 (Headroom::Open(_), Headroom::Open(_)) => {}
                 // What is guessed to be one is added up anew, and when that is tested begins anew too.
-                (Headroom::Test(one, _), Headroom::Test(other, _)) => prop_assert_eq!(one, other),
+                (Headroom::Spent(one), Headroom::Spent(other)) | (Headroom::Test(one, _), Headroom::Test(other, _)) => {
+                    // JSON may differ in the last digit of a fraction.
+                    prop_assert!(one.until.0.abs_diff(other.until.0) <= 1, "{one:?} and {other:?}");
+                    prop_assert_eq!(one.because, other.because);
+                }
                 (one, other) => prop_assert_eq!(one, other),
             }
         }

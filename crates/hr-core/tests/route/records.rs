@@ -131,6 +131,7 @@ fn read(json: &[u8]) -> Record {
 }
 
 #[test]
+#[expect(clippy::disallowed_macros, reason = "the figure is part of what the test tells")]
 fn ten_thousand_kept_decisions_come_out_the_same() {
     let mut numbers = Numbers(7);
     let (mut plans, mut calls, mut longest, mut bytes) = (0, 0, 0, 0);

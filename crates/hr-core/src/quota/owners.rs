@@ -19,6 +19,8 @@ const EXPLAINED: f64 = 0.5;
 pub(super) struct Union {
     /// Their accounts, and since and until when a success says that one does not belong.
     pub(super) members: Vec<(usize, Millis, Millis)>,
+    /// What they have used together has come back from before a restart.
+    kept: bool,
 }
 
 impl Union {
@@ -199,6 +201,25 @@ impl Ledger {
         for (member, ..) in members {
             self.pour(now, member, joint);
         }
+    }
+
+    /// Takes back what the members of a union have used together, or adds up what came back of each.
+    pub(super) fn fill_union(&mut self, now: Millis, joint: usize, together: Vec<Bucket>) {
+        let Some(union) = self.unions.get_mut(&joint) else { return };
+        if !together.is_empty() {
+            union.kept = true;
+            self.accounts[joint].buckets = together;
+        } else if !union.kept {
+            self.begin_union_anew(now, joint);
+        }
+        let members = self.unions.get(&joint).map(|union| union.members.clone()).unwrap_or_default();
+        for model in 0..u32::try_from(self.models.len()).unwrap_or(0) {
+            if members.iter().any(|(member, ..)| self.accounts[*member].is_watched(model)) {
+                self.accounts[joint].watch(model);
+            }
+        }
+        self.accounts[joint].refresh(now, None);
+        self.accounts[joint].changed = false;
     }
 
     /// Counts what an account has used at another from now on, since all its keys have gone there.

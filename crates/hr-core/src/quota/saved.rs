@@ -37,6 +37,9 @@ struct KeptAccount {
     /// Accounts that seem to be one with it, and until when a success says that they are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     joined: Vec<(String, Millis)>,
+    /// What is counted against all of them together, kept with the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    together: Vec<KeptBucket>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -202,6 +205,11 @@ impl Ledger {
     /// What has changed since it was last asked: a stable id and what to keep of it, `None` to forget it.
     pub fn changes(&mut self) -> Vec<(String, Option<String>)> {
         let mut changes = Vec::new();
+        for (joint, union) in &self.unions {
+            if let Some((first, ..)) = union.members.first() {
+                self.accounts[*first].changed |= self.accounts[*joint].changed;
+            }
+        }
         for place in 0..self.accounts.len() {
             if !std::mem::take(&mut self.accounts[place].changed) {
                 continue;
@@ -228,7 +236,11 @@ impl Ledger {
             members.iter().find(|(member, ..)| *member == place).map_or(Millis(0), |(.., until)| *until);
         let others = members.iter().filter(|(member, ..)| *member != place);
         let joined = others.filter_map(|(member, ..)| Some((id_of(&self.accounts[*member].name)?, until)));
+        let first = members.first().is_some_and(|(first, ..)| *first == place);
+        let together = account.joint.filter(|_| first).map(|joint| &self.accounts[joint].buckets);
+        let together = together.into_iter().flatten();
         KeptAccount {
+            together: together.map(|bucket| KeptBucket::of(&self.models, bucket)).collect(),
             buckets: account.buckets.iter().map(|bucket| KeptBucket::of(&self.models, bucket)).collect(),
             holds: account.holds.iter().map(|held| KeptHold::of(&self.models, held)).collect(),
             tested: account.tested,
@@ -273,8 +285,14 @@ impl Ledger {
                 self.unite(now, other, place, until);
             }
         }
+        let together: Vec<Bucket> = kept
+            .together
+            .into_iter()
+            .take(MAX_BUCKETS)
+            .map(|kept| kept.back(now, &mut self.models, ahead))
+            .collect();
         if let Some(joint) = self.accounts[place].joint {
-            self.begin_union_anew(now, joint);
+            self.fill_union(now, joint, together);
         }
         true
     }

@@ -75,9 +75,7 @@ impl Wishes {
         ask.tool_loop = self.tool_loop;
         if ask.tool_loop && !ask.tools {
             let words = "Tool-loop mode requires tool definitions";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, words)
-                .code("missing_required_parameter")
-                .param("tools"));
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, words).code("tools_required"));
         }
         Ok(())
     }

@@ -24,6 +24,12 @@ pub(super) struct Union {
 }
 
 impl Union {
+    /// The account with which is kept what they have used together: the same one after a restart.
+    pub(super) fn keeper(&self, accounts: &[Account]) -> Option<usize> {
+        let members = self.members.iter().map(|(member, ..)| *member);
+        members.min_by_key(|member| &accounts[*member].name)
+    }
+
     /// Whether the success of a call says that an account does not belong here.
     pub(super) fn is_disproved_by(&self, account: usize, begun: Millis, now: Millis) -> bool {
         let of = self.members.iter().find(|(member, ..)| *member == account);
@@ -119,9 +125,7 @@ impl Ledger {
         let union = match self.accounts[first].joint {
             Some(union) => union,
             None => {
-                self.accounts.push(Account::new(Name::Joint));
-                let union = self.accounts.len() - 1;
-                self.unions.insert(union, Union::default());
+                let union = self.new_union();
                 self.enter(now, union, first, Millis(0));
                 union
             }
@@ -130,6 +134,30 @@ impl Ledger {
             self.leave(now, other);
         }
         self.enter(now, union, other, until);
+    }
+
+    fn new_union(&mut self) -> usize {
+        self.accounts.push(Account::new(Name::Joint));
+        let union = self.accounts.len() - 1;
+        self.unions.insert(union, Union::default());
+        union
+    }
+
+    /// Makes accounts one again that seemed so before a restart; what they have used together comes back by itself.
+    pub(super) fn reunite(&mut self, now: Millis, account: usize, others: Vec<usize>, until: Millis) {
+        let known = others.iter().chain([&account]).find_map(|member| self.accounts[*member].joint);
+        let joint = known.unwrap_or_else(|| self.new_union());
+        let Some(union) = self.unions.get_mut(&joint) else { return };
+        for member in others.into_iter().chain([account]) {
+            if self.accounts[member].joint.is_none() {
+                self.accounts[member].joint = Some(joint);
+                union.members.push((member, now, Millis(0)));
+            }
+        }
+        // Each tells its own.
+        for (_, _, end) in union.members.iter_mut().filter(|(member, ..)| *member == account) {
+            *end = until;
+        }
     }
 
     fn enter(&mut self, now: Millis, union: usize, member: usize, until: Millis) {

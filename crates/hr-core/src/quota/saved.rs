@@ -37,7 +37,7 @@ struct KeptAccount {
     /// Accounts that seem to be one with it, and until when a success says that they are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     joined: Vec<(String, Millis)>,
-    /// What is counted against all of them together, kept with the first.
+    /// What is counted against all of them together, kept with one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     together: Vec<KeptBucket>,
 }
@@ -206,8 +206,8 @@ impl Ledger {
     pub fn changes(&mut self) -> Vec<(String, Option<String>)> {
         let mut changes = Vec::new();
         for (joint, union) in &self.unions {
-            if let Some((first, ..)) = union.members.first() {
-                self.accounts[*first].changed |= self.accounts[*joint].changed;
+            if let Some(keeper) = union.keeper(&self.accounts) {
+                self.accounts[keeper].changed |= std::mem::take(&mut self.accounts[*joint].changed);
             }
         }
         for place in 0..self.accounts.len() {
@@ -236,8 +236,8 @@ impl Ledger {
             members.iter().find(|(member, ..)| *member == place).map_or(Millis(0), |(.., until)| *until);
         let others = members.iter().filter(|(member, ..)| *member != place);
         let joined = others.filter_map(|(member, ..)| Some((id_of(&self.accounts[*member].name)?, until)));
-        let first = members.first().is_some_and(|(first, ..)| *first == place);
-        let together = account.joint.filter(|_| first).map(|joint| &self.accounts[joint].buckets);
+        let keeps = union.is_some_and(|union| union.keeper(&self.accounts) == Some(place));
+        let together = account.joint.filter(|_| keeps).map(|joint| &self.accounts[joint].buckets);
         let together = together.into_iter().flatten();
         KeptAccount {
             together: together.map(|bucket| KeptBucket::of(&self.models, bucket)).collect(),
@@ -276,14 +276,13 @@ impl Ledger {
         account.tested = kept.tested;
         account.refresh(now, None);
         account.changed = false;
-        for (other, until) in kept.joined {
-            let Some(other) = name_of(&other).filter(|name| *name != Name::Everyone) else { continue };
-            let other = self.account(other);
-            let joint = self.accounts[place].joint;
-            if other != place && place != EVERYONE && (joint.is_none() || joint != self.accounts[other].joint)
-            {
-                self.unite(now, other, place, until);
-            }
+        let until = kept.joined.iter().map(|(_, until)| *until).max();
+        let others = kept.joined.iter().filter_map(|(other, _)| name_of(other));
+        let others = others.filter(|name| !matches!(name, Name::Everyone | Name::Joint)).collect::<Vec<_>>();
+        let others =
+            others.into_iter().map(|name| self.account(name)).filter(|other| *other != place).collect();
+        if let Some(until) = until.filter(|_| place != EVERYONE) {
+            self.reunite(now, place, others, until);
         }
         let together: Vec<Bucket> = kept
             .together

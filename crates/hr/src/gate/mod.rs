@@ -62,7 +62,7 @@ use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::store::{Opened, Store};
+use crate::store::{Mark, Opened, Store};
 use crate::upstream::account::{Accounts, Signer};
 use crate::upstream::client::Client;
 use crate::upstream::sign::{self, SignError};
@@ -385,10 +385,8 @@ impl Gate {
     }
 
     /// Says that the router has learned something that is to be kept.
-    pub fn changed(&self) {
-        if let Some(store) = self.store.get() {
-            store.changed();
-        }
+    pub fn changed(&self) -> Option<Mark> {
+        Some(self.store.get()?.changed())
     }
 
     /// What outlives the process, where something does.

@@ -19,6 +19,7 @@ use http::HeaderMap;
 
 use super::caller::CallerId;
 use super::{Gate, Live};
+use crate::store::Mark;
 use crate::watch::events;
 
 /// Who may go on from an answer, and from what.
@@ -28,6 +29,9 @@ pub struct Sequel {
     /// The request that the reply is to be kept with.
     pub request: Option<Envelope>,
 }
+
+/// What is reserved for a call is on disk in less than this, when the machine has time for it.
+const AT_ONCE: Duration = Duration::from_millis(2);
 
 /// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
 /// that says nothing about the candidate.
@@ -39,6 +43,7 @@ pub struct Receipt {
     /// Who is called.
     pub candidate: Candidate,
     ticket: Option<Ticket>,
+    reserved: Option<Mark>,
     began: Instant,
     first_byte: Option<Duration>,
     said: Said,
@@ -49,15 +54,27 @@ impl Receipt {
     #[must_use]
     pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
         // What is reserved is to be on disk before the answer is here: a kill must not give it back.
-        gate.changed();
+        let reserved = gate.changed();
         Self {
             gate,
             live,
             candidate,
             ticket: Some(ticket),
+            reserved,
             began: Instant::now(),
             first_byte: None,
             said: Said::default(),
+        }
+    }
+
+    /// Returns when what is reserved for the call is on disk: a kill after the answer must not give it back. That it
+    /// has been for long, except where the machine has more work than it can do. An answer that comes at once does not
+    /// wait.
+    pub async fn is_kept(&self) {
+        if let (Some(store), Some(mark)) = (self.gate.store(), self.reserved)
+            && self.began.elapsed() >= AT_ONCE
+        {
+            store.attended(mark).await;
         }
     }
 

@@ -20,8 +20,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use tokio::sync::Notify;
 use tracing::warn;
 
 pub use error::StoreError;
@@ -50,6 +52,13 @@ const ORIGINAL_NAME: &str = "router_state.json";
 
 /// How long the end of the process waits until the last things are written.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer is held back at most until what was reserved for it is on disk.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// A time at which something had changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
 
 /// What became of a request, and why it went where it went.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -184,11 +193,22 @@ impl Opened {
 #[derive(Debug, Default)]
 struct Shared {
     dirty: AtomicBool,
+    /// How often something has changed, and which of these times the writer has seen to.
+    marked: AtomicU64,
+    attended: AtomicU64,
+    /// Rings after each attempt to write.
+    bell: Notify,
     stopping: AtomicBool,
     queue: Queue,
 }
 
 impl Shared {
+    /// The writer has seen to all changes up to this mark; nobody has to wait for these.
+    fn attend(&self, mark: u64) {
+        self.attended.store(mark, Ordering::Release);
+        self.bell.notify_waiters();
+    }
+
     fn has_work(&self) -> bool {
         self.dirty.load(Ordering::Acquire) || self.stopping.load(Ordering::Acquire) || !self.queue.is_empty()
     }
@@ -212,10 +232,30 @@ impl Store {
     }
 
     /// Says that the router has something new to keep. Costs next to nothing.
-    pub fn changed(&self) {
+    pub fn changed(&self) -> Mark {
+        let mark = self.shared.marked.fetch_add(1, Ordering::AcqRel) + 1;
         if !self.shared.dirty.swap(true, Ordering::AcqRel) {
             self.thread.unpark();
         }
+        Mark(mark)
+    }
+
+    /// Returns when what had changed then is on disk, cannot be written, or takes longer than anybody should wait.
+    pub async fn attended(&self, Mark(mark): Mark) {
+        let is_attended = || self.shared.attended.load(Ordering::Acquire) >= mark;
+        let attended = async {
+            loop {
+                let mut rings = pin!(self.shared.bell.notified());
+                // Listening before looking, so that no ring is missed in between.
+                rings.as_mut().enable();
+                if is_attended() {
+                    return;
+                }
+                rings.await;
+            }
+        };
+        // Late is not an error: what is kept is worth less than the answer.
+        let _ = tokio::time::timeout(LONGEST_WAIT, attended).await;
     }
 
     /// Keeps what became of a request. While the disk does not take what comes, it may be lost; see [`Store::lost`].

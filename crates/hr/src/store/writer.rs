@@ -135,6 +135,7 @@ impl Writer {
                 thread::park_timeout(if quiet { PRUNE_EVERY } else { QUIET });
             }
         }
+        self.shared.attend(u64::MAX);
         if let Some((connection, _lock)) = self.open.take() {
             // Moves the log into the file; should that fail, the next start does it.
             if let Err((_, error)) = connection.close() {
@@ -145,6 +146,7 @@ impl Writer {
 
     /// Writes what there is; false when there was nothing, or it cannot be written.
     fn work(&mut self, stopping: bool) -> bool {
+        let mark = self.shared.marked.load(Ordering::Acquire);
         if self.shared.dirty.swap(false, Ordering::AcqRel) || stopping {
             let changes = (self.pull)();
             self.pending
@@ -152,9 +154,13 @@ impl Writer {
         }
         let decided = self.shared.queue.first(MAX_BATCH);
         if self.pending.is_empty() && decided.is_empty() {
+            self.shared.attend(mark);
             return false;
         }
-        match self.commit(&decided) {
+        let committed = self.commit(&decided);
+        // Whoever waits for what cannot be written would wait in vain.
+        self.shared.attend(if committed.is_ok() { mark } else { u64::MAX });
+        match committed {
             Ok(()) => {
                 self.pending.clear();
                 self.shared.queue.done(decided.len());

@@ -8,6 +8,7 @@ mod router;
 mod codex_login;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod kills;
 mod log;
 mod many;
 mod reload;

@@ -114,7 +114,8 @@ async fn run(folder: &Path, environment: &[(&str, &str)]) -> (SocketAddr, Child)
         .unwrap();
     let pid_file = folder.join("router.pid");
     let address = loop {
-        if let Some(running) = running::find(&pid_file).unwrap() {
+        // For a moment after a crash the file may still name the one before.
+        if let Some(running) = running::find(&pid_file).unwrap().filter(|running| running.pid == child.id()) {
             break running.address;
         }
         if child.try_wait().unwrap().is_some() {

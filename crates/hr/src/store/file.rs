@@ -22,6 +22,9 @@ const BUSY: Duration = Duration::from_millis(250);
 /// Up to this size the whole file is checked at the start; above it only what is read then, lest the start be felt.
 pub(super) const CHECK_WHOLE_UP_TO: u64 = 4 * 1024 * 1024;
 
+/// From this length on the log is moved into the file when nobody has to wait for that.
+pub(super) const LOG_WHEN_QUIET: u64 = 1024 * 1024;
+
 /// SQLite's own header: its length, and where the format and the application are named in it.
 const HEADER: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -63,7 +66,7 @@ pub(super) fn ready(path: &Path, older: Option<&Path>, now: Millis) -> Result<Re
     }
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let kept = trusted(path, &connection)?;
-    settle_down(&connection).map_err(|error| StoreError::of(path, &error))?;
+    settle_down(path, &connection).map_err(|error| StoreError::of(path, &error))?;
     Ok(Ready { connection, lock, kept, imported })
 }
 
@@ -158,13 +161,24 @@ fn trusted(path: &Path, connection: &Connection) -> Result<Vec<Change>, StoreErr
 }
 
 /// From here on the file is ours to write.
-fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
+fn settle_down(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // A commit is not forced to the disk: a kill loses nothing by that, and a power cut only the last moments.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     // The writer chooses the moment itself, see `writer`.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What a crash has left is moved now, while nobody waits for it.
+    shorten_log(path, connection, LOG_WHEN_QUIET)
+}
+
+/// Moves the log into the file when it is longer than that. While somebody reads it may stay; then it grows on.
+pub(super) fn shorten_log(path: &Path, connection: &Connection, longest: u64) -> rusqlite::Result<()> {
+    let length = fs::metadata(beside(path, "-wal")).map_or(0, |told| told.len());
+    if length > longest {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    }
+    Ok(())
 }
 
 /// Makes an empty store with these changes in it. It gets its name when it is whole, so that no kill leaves half of it.

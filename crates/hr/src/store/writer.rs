@@ -4,7 +4,6 @@
 //! transaction, and looks again. What fails is tried again until it works; nobody waits for it meanwhile.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +19,6 @@ use super::error::StoreError;
 use super::file::{self, Ready};
 use super::lock::Lock;
 use super::{Decided, Shared, prune, rows};
-use crate::files::store::beside;
 
 /// The pause after a commit. Under load it makes batches; a kill loses no more than what changed during it.
 const PACE: Duration = Duration::from_millis(1);
@@ -43,9 +41,8 @@ const STALE_EVERY: Duration = Duration::from_secs(3600);
 /// How long nothing must have changed before the log is moved into the file.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// From this length on the log is moved when it is quiet, and from that one in any case.
-const LOG_WHEN_QUIET: u64 = 1024 * 1024;
-const LOG_AT_MOST: u64 = 16 * 1024 * 1024;
+/// From this length on the log is moved in any case.
+const LOG_AT_MOST: u64 = 4 * 1024 * 1024;
 
 /// How many commits are made between two looks at the length of the log.
 const COMMITS_BETWEEN_LOOKS: u32 = 64;
@@ -129,7 +126,7 @@ impl Writer {
             let quiet = wrote.elapsed() >= QUIET;
             if quiet || self.commits >= COMMITS_BETWEEN_LOOKS {
                 self.commits = 0;
-                self.shorten_log(if quiet { LOG_WHEN_QUIET } else { LOG_AT_MOST });
+                self.shorten_log(if quiet { file::LOG_WHEN_QUIET } else { LOG_AT_MOST });
             }
             if !self.shared.has_work() {
                 thread::park_timeout(if quiet { PRUNE_EVERY } else { QUIET });
@@ -216,12 +213,8 @@ impl Writer {
     /// Moves the log into the file when it is longer than that. Without success the log only grows on.
     fn shorten_log(&mut self, longest: u64) {
         let Some((connection, _)) = &self.open else { return };
-        let length = fs::metadata(beside(&self.path, "-wal")).map_or(0, |told| told.len());
-        if length > longest {
-            let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = moved {
-                self.trouble.met(&StoreError::of(&self.path, &error), self.shared.queue.lost());
-            }
+        if let Err(error) = file::shorten_log(&self.path, connection, longest) {
+            self.trouble.met(&StoreError::of(&self.path, &error), self.shared.queue.lost());
         }
     }
 }

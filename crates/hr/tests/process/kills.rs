@@ -95,7 +95,7 @@ async fn ask(caller: Caller, chance: Arc<Chance>, stop: Arc<AtomicBool>, served:
         // Each conversation is another one, so that none is at home anywhere.
         let words = format!("number {}", chance.draw());
         let request = caller.request("POST", "/v1/chat/completions", question(&words).to_string());
-        let Some(got) = caller.try_send(request).await else { return };
+        let Ok(got) = caller.try_send(request).await else { return };
         assert_eq!(got.status, 200, "{}", got.text());
         served.fetch_add(1, Ordering::Relaxed);
     }

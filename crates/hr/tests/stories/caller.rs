@@ -73,6 +73,9 @@ impl Got {
     }
 }
 
+/// Why there is no answer.
+pub type Lost = Box<dyn std::error::Error + Send + Sync>;
+
 impl Caller {
     /// A caller of this router with this key.
     pub fn new(address: SocketAddr, key: Option<&str>) -> Self {
@@ -96,16 +99,14 @@ impl Caller {
 
     /// Sends a request and reads its answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Got {
-        let (head, body) = self.open(request).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Got { status: head.status, headers: head.headers, body }
+        self.try_send(request).await.unwrap()
     }
 
-    /// Sends a request and reads its answer; `None` when the router went away meanwhile.
-    pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Option<Got> {
-        let (head, body) = self.http.request(request).await.ok()?.into_parts();
-        let body = body.collect().await.ok()?.to_bytes();
-        Some(Got { status: head.status, headers: head.headers, body })
+    /// Sends a request and reads its answer; an error when the router went away meanwhile.
+    pub async fn try_send(&self, request: Request<Full<Bytes>>) -> Result<Got, Lost> {
+        let (head, body) = self.http.request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Got { status: head.status, headers: head.headers, body })
     }
 
     /// Reads a page.

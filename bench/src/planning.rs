@@ -80,7 +80,7 @@ pub fn request(router: &mut Router, roster: &Arc<Roster>, now: Millis, number: u
         Outcome::Failure(Failure::new(FailureKind::QuotaSpent, "used up").retry_after(hour))
     } else {
         let usage = Usage { input: Some(1_500), output: Some(300), ..Usage::default() };
-        Outcome::Success { first_byte: took, total: took, usage, spent: None, said: Said::default() }
+        Outcome::Success { first_byte: took, total: took, usage, said: Said::default() }
     };
     router.settle(now, ticket, outcome);
 }

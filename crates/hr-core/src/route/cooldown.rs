@@ -8,7 +8,7 @@ use super::policy::{MIN_WAIT, Rule};
 use crate::failure::FailureKind;
 use crate::time::Millis;
 
-/// The rest that a key, model, provider or owner takes; also how long a candidate stays suspect.
+/// The rest that a key, model or provider takes; also how long a candidate stays suspect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cooldown {
     until: Millis,

@@ -306,9 +306,8 @@ pub(super) fn resting(
 ) -> Option<(Millis, FailureKind)> {
     let key = &provider.keys[address.key];
     let model = &provider.models[address.model].cooldown;
-    let owner = address.owner.map(|owner| &provider.owners[owner].cooldown);
     let pair = key.pair(address.model).map(|pair| &pair.cooldown);
-    [Some(&provider.cooldown), owner, Some(&key.cooldown), Some(model), pair]
+    [Some(&provider.cooldown), Some(&key.cooldown), Some(model), pair]
         .into_iter()
         .flatten()
         .filter_map(|cooldown| cooldown.active(now))
@@ -322,7 +321,5 @@ pub(super) fn key_rest(
     slots: &MemberSlots,
     key: usize,
 ) -> Option<(Millis, FailureKind)> {
-    let own = provider.keys[slots.keys[key]].cooldown.active(now);
-    let owner = slots.owners[key].and_then(|owner| provider.owners[owner].cooldown.active(now));
-    own.into_iter().chain(owner).max_by_key(|(until, _)| *until)
+    provider.keys[slots.keys[key]].cooldown.active(now)
 }

@@ -282,11 +282,8 @@ impl Router {
         let key = &mut settlement.provider.keys[ticket.address.key];
         key.in_flight = key.in_flight.saturating_sub(1);
         let next = match outcome {
-            Outcome::Success { first_byte, total, spent, .. } => {
+            Outcome::Success { first_byte, total, .. } => {
                 settlement.success(first_byte, total);
-                if let Some(wait) = spent {
-                    settlement.spent(wait);
-                }
                 Next::Another
             }
             Outcome::Failure(failure) => settlement.failure(&failure),

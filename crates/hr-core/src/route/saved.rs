@@ -1,6 +1,6 @@
 //! What the router knows, in pieces that can be kept over a restart.
 //!
-//! A piece belongs to a provider, a key, a model, a key with a model, or an owner. What an attempt may have changed is
+//! A piece belongs to a provider, a key, a model, or a key with a model. What an attempt may have changed is
 //! marked when it is settled; [`Saved::changes`] then says it in words. What is given back by
 //! [`Saved::restore`] but belongs to nobody who is here waits until they come.
 
@@ -53,7 +53,6 @@ enum Whose {
     Model(usize, usize),
     Key(usize, usize),
     Pair(usize, usize, usize),
-    Owner(usize, usize),
 }
 
 /// The same by names, as it stands in the store.
@@ -66,8 +65,6 @@ struct Names<'a> {
     key: Option<std::borrow::Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     model: Option<std::borrow::Cow<'a, str>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    owner: Option<std::borrow::Cow<'a, str>>,
 }
 
 /// A row of [`Table::Rests`].
@@ -141,14 +138,13 @@ pub(super) struct Saved {
 impl Saved {
     /// An attempt there was settled.
     pub(super) fn touch(&mut self, address: Address) {
-        let Address { provider, key, owner, model } = address;
+        let Address { provider, key, model } = address;
         self.touched.extend([
             Whose::Provider(provider),
             Whose::Model(provider, model),
             Whose::Key(provider, key),
             Whose::Pair(provider, key, model),
         ]);
-        self.touched.extend(owner.map(|owner| Whose::Owner(provider, owner)));
     }
 
     /// A pool was put in force: what waits for its keys and models goes to them, and addresses may have changed.
@@ -291,7 +287,6 @@ fn everybody(slots: &Slots) -> BTreeSet<Whose> {
     for (number, provider) in slots.providers.iter().enumerate() {
         all.insert(Whose::Provider(number));
         all.extend((0..provider.models.len()).map(|model| Whose::Model(number, model)));
-        all.extend((0..provider.owners.len()).map(|owner| Whose::Owner(number, owner)));
         for (key, slot) in provider.keys.iter().enumerate() {
             all.insert(Whose::Key(number, key));
             all.extend((0..slot.pairs().len()).map(|model| Whose::Pair(number, key, model)));
@@ -305,14 +300,11 @@ fn find(slots: &Slots, names: &Names<'_>) -> Option<Whose> {
     let provider = &slots.providers[at];
     let key = |id: &str| provider.known_key(&KeyId(id.to_owned()));
     let model = |id: &str| provider.models.iter().position(|slot| slot.id == id);
-    let owner = |name: &str| provider.owners.iter().position(|slot| slot.name == name);
-    Some(match (&names.key, &names.model, &names.owner) {
-        (None, None, None) => Whose::Provider(at),
-        (None, Some(id), None) => Whose::Model(at, model(id)?),
-        (Some(id), None, None) => Whose::Key(at, key(id)?),
-        (Some(key_id), Some(model_id), None) => Whose::Pair(at, key(key_id)?, model(model_id)?),
-        (None, None, Some(name)) => Whose::Owner(at, owner(name)?),
-        _ => return None,
+    Some(match (&names.key, &names.model) {
+        (None, None) => Whose::Provider(at),
+        (None, Some(id)) => Whose::Model(at, model(id)?),
+        (Some(id), None) => Whose::Key(at, key(id)?),
+        (Some(key_id), Some(model_id)) => Whose::Pair(at, key(key_id)?, model(model_id)?),
     })
 }
 
@@ -322,8 +314,7 @@ impl Whose {
             Self::Provider(provider)
             | Self::Model(provider, _)
             | Self::Key(provider, _)
-            | Self::Pair(provider, ..)
-            | Self::Owner(provider, _) => provider,
+            | Self::Pair(provider, ..) => provider,
         }
     }
 
@@ -331,7 +322,7 @@ impl Whose {
         let provider = slots.providers.get(self.provider())?;
         let model = |slot: usize| provider.models.get(slot).map(|model: &ModelSlot| model.id.as_str().into());
         let key = |slot: usize| provider.keys.get(slot).map(|key: &KeySlot| key.id.0.as_str().into());
-        let mut names = Names { provider: provider.id.as_str().into(), key: None, model: None, owner: None };
+        let mut names = Names { provider: provider.id.as_str().into(), key: None, model: None };
         match self {
             Self::Provider(_) => {}
             Self::Model(_, slot) => names.model = Some(model(slot)?),
@@ -339,7 +330,6 @@ impl Whose {
             Self::Pair(_, of_key, of_model) => {
                 (names.key, names.model) = (Some(key(of_key)?), Some(model(of_model)?));
             }
-            Self::Owner(_, slot) => names.owner = Some(provider.owners.get(slot)?.name.as_str().into()),
         }
         Some((provider, names))
     }
@@ -379,7 +369,6 @@ impl Whose {
                 let rests = Rests { rest: pair.cooldown, suspect: pair.suspect };
                 (rests, Some(Health { prompt: pair.prompt, ..Health::default() }))
             }
-            Self::Owner(_, slot) => (rests(provider.owners[slot].cooldown), None),
         }
     }
 
@@ -397,7 +386,6 @@ impl Whose {
                 let pair = provider.keys[key].pair_mut(model);
                 (pair.cooldown, pair.suspect) = (rest, rests.suspect.again(now, stays));
             }
-            Self::Owner(_, slot) => provider.owners[slot].cooldown = rest,
         }
     }
 
@@ -416,7 +404,7 @@ impl Whose {
                 (model.first_byte, model.answer, model.reliability) = (first_byte, answer, reliability);
             }
             Self::Pair(_, key, model) => provider.keys[key].pair_mut(model).prompt = prompt,
-            Self::Key(..) | Self::Owner(..) => {}
+            Self::Key(..) => {}
         }
     }
 }

@@ -61,8 +61,6 @@ pub enum Outcome {
         total: Duration,
         /// What it used, as reported.
         usage: Usage,
-        /// That the answer says of its own accord that the key's quota is used up with it, and for how long.
-        spent: Option<Duration>,
         /// What its headers said of limits.
         said: Said,
     },
@@ -191,8 +189,7 @@ impl Settlement<'_> {
     }
 
     pub(super) fn success(&mut self, first_byte: Duration, total: Duration) {
-        let (now, begun, Address { key, owner, model, .. }) =
-            (self.now, self.ticket.begun, self.ticket.address);
+        let (now, begun, Address { key, model, .. }) = (self.now, self.ticket.begun, self.ticket.address);
         let memory = Rule::of(FailureKind::TooLarge).cap;
         let provider = &mut *self.provider;
         provider.trouble.ease(now);
@@ -221,25 +218,11 @@ impl Settlement<'_> {
         if provider.cooldown.recover(begun) {
             recovered.push(Scope::Provider);
         }
-        if owner.is_some_and(|owner| provider.owners[owner].cooldown.recover(begun)) {
-            recovered.push(Scope::Owner);
-        }
         for scope in recovered {
             let (provider, model, key) = self.names(scope);
             self.effects.push(Effect::Recovered { scope, provider, model, key });
         }
         self.sample(Sample::Good);
-    }
-
-    /// The attempt served, and its answer said that the key's quota is used up: the next call would only be
-    /// refused.
-    pub(super) fn spent(&mut self, wait: Duration) {
-        let words = "the answer says that the quota is used up";
-        let failure = Failure {
-            scope: Some(Scope::Key),
-            ..Failure::new(FailureKind::QuotaSpent, words).retry_after(Some(wait))
-        };
-        self.cool(&failure, &Rule::of(FailureKind::QuotaSpent));
     }
 
     pub(super) fn failure(&mut self, failure: &Failure) -> Next {
@@ -304,14 +287,13 @@ impl Settlement<'_> {
     }
 
     fn cooldown(&mut self, scope: Scope) -> &mut Cooldown {
-        let Address { key, owner, model, .. } = self.ticket.address;
+        let Address { key, model, .. } = self.ticket.address;
         let provider = &mut *self.provider;
-        match (scope, owner) {
-            (Scope::KeyModel, _) => &mut provider.keys[key].pair_mut(model).cooldown,
-            (Scope::Model, _) => &mut provider.models[model].cooldown,
-            (Scope::Provider, _) => &mut provider.cooldown,
-            (Scope::Owner, Some(owner)) => &mut provider.owners[owner].cooldown,
-            (Scope::Key | Scope::Owner, _) => &mut provider.keys[key].cooldown,
+        match scope {
+            Scope::KeyModel => &mut provider.keys[key].pair_mut(model).cooldown,
+            Scope::Model => &mut provider.models[model].cooldown,
+            Scope::Provider => &mut provider.cooldown,
+            Scope::Key | Scope::Owner => &mut provider.keys[key].cooldown,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the router knows of each provider, key, model and owner, kept under stable ids in numbered slots.
+//! What the router knows of each provider, key and model, kept under stable ids in numbered slots.
 //!
 //! Slots are only ever added, so that a request that still holds an older roster finds its state where it
 //! was, and a reload loses nothing. One comes into being only when a person adds a provider, key or model.
@@ -77,7 +77,6 @@ impl Roster {
 pub(super) struct MemberSlots {
     pub(super) provider: usize,
     pub(super) keys: Vec<usize>,
-    pub(super) owners: Vec<Option<usize>>,
     models: Vec<usize>,
     embed: usize,
     /// Where a key stands in the member, by its slot.
@@ -97,12 +96,7 @@ impl MemberSlots {
 
     /// Where the state of a key with a model is, by their indices in the member.
     pub(super) fn address(&self, key: usize, model: usize) -> Address {
-        Address {
-            provider: self.provider,
-            key: self.keys[key],
-            owner: self.owners[key],
-            model: self.model(model),
-        }
+        Address { provider: self.provider, key: self.keys[key], model: self.model(model) }
     }
 }
 
@@ -111,7 +105,6 @@ impl MemberSlots {
 pub(super) struct Address {
     pub(super) provider: usize,
     pub(super) key: usize,
-    pub(super) owner: Option<usize>,
     pub(super) model: usize,
 }
 
@@ -219,13 +212,6 @@ impl ModelSlot {
     }
 }
 
-/// An owner of several keys.
-#[derive(Debug)]
-pub(super) struct OwnerSlot {
-    pub(super) name: String,
-    pub(super) cooldown: Cooldown,
-}
-
 /// A provider.
 #[derive(Debug)]
 pub(super) struct ProviderSlot {
@@ -245,7 +231,6 @@ pub(super) struct ProviderSlot {
     pub(super) errors: u64,
     pub(super) keys: Vec<KeySlot>,
     pub(super) models: Vec<ModelSlot>,
-    pub(super) owners: Vec<OwnerSlot>,
     /// What is left of its quotas; keys and models under the numbers of their slots.
     pub(super) ledger: Ledger,
     key_index: BTreeMap<KeyId, usize>,
@@ -269,7 +254,6 @@ impl ProviderSlot {
             errors: 0,
             keys: Vec::new(),
             models: Vec::new(),
-            owners: Vec::new(),
             ledger: Ledger::default(),
             key_index: BTreeMap::new(),
             model_index: BTreeMap::new(),
@@ -322,14 +306,6 @@ impl ProviderSlot {
             errors: 0,
         });
         slot
-    }
-
-    fn owner_slot(&mut self, name: &str) -> usize {
-        if let Some(slot) = self.owners.iter().position(|owner| owner.name == name) {
-            return slot;
-        }
-        self.owners.push(OwnerSlot { name: name.to_owned(), cooldown: Cooldown::default() });
-        self.owners.len() - 1
     }
 
     /// Takes note of the address in force. Another address is another server: what was the old one's fault
@@ -437,11 +413,6 @@ impl Slots {
             provider: slot,
             places: Arc::new(places.collect()),
             keys,
-            owners: member
-                .keys
-                .iter()
-                .map(|key| key.owner.as_deref().map(|owner| provider.owner_slot(owner)))
-                .collect(),
             models: member.models.iter().map(|model| provider.model_slot(&model.id)).collect(),
             embed: provider.model_slot(member.embed_model.as_deref().unwrap_or_default()),
         }

@@ -194,7 +194,6 @@ fn provider_wakeup(now: Millis, provider: &ProviderSlot) -> Option<Millis> {
         .into_iter()
         .chain(provider.keys.iter().map(|key| &key.cooldown))
         .chain(provider.models.iter().map(|model| &model.cooldown))
-        .chain(provider.owners.iter().map(|owner| &owner.cooldown))
         .chain(pairs)
         .filter_map(|cooldown| cooldown.active(now))
         .map(|(until, _)| until);

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use hr_core::catalog::LimitUnit;
 use hr_core::failure::{FailureKind, Scope};
-use hr_core::quota::Said;
+use hr_core::quota::{Reach, Reading, Said, Source};
 use hr_core::route::{BreakerPhase, Effect, Gate, Next, Outcome};
 use hr_core::secret::KeyId;
 
@@ -245,13 +246,18 @@ fn an_answer_that_says_the_quota_is_used_up_rests_its_key() {
     let mut world = one_provider(2);
     let choice = world.first(&ask());
     let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
-    let spent = Some(Duration::from_secs(3600));
-    let settled =
-        world.run(&choice, Outcome::Success { first_byte, total, usage, spent, said: Said::default() });
-    let [Effect::Cooled { scope, because, .. }] = settled.effects.as_slice() else {
-        panic!("{:?}", settled.effects)
+    let spent = Reading {
+        owner: None,
+        reach: Reach::AllModels,
+        unit: LimitUnit::Percent,
+        span: None,
+        limit: Some(100.0),
+        remaining: Some(0.0),
+        reset: Some(world.now.after(Duration::from_secs(3600))),
+        source: Source::Header,
     };
-    assert_eq!((*scope, *because), (Scope::Key, FailureKind::QuotaSpent));
+    let said = Said { readings: vec![spent], clock: None };
+    world.run(&choice, Outcome::Success { first_byte, total, usage, said });
     let resting = world.name(&choice);
     world.wait(3590);
     assert!(!world.order(&ask()).contains(&resting));

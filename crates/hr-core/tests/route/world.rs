@@ -125,7 +125,6 @@ pub fn success(millis: u64) -> Outcome {
         first_byte: took,
         total: took,
         usage: Usage::default(),
-        spent: None,
         said: Said::default(),
     }
 }

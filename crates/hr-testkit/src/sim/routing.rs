@@ -126,7 +126,6 @@ impl Contender for Routing {
                 first_byte: total.min(Duration::from_millis(600)),
                 total,
                 usage: *usage,
-                spent: None,
                 said: said.clone(),
             },
             Ending::Failed(failure) => {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hr_core::catalog::{LimitUnit, Provider};
-use hr_core::failure::{Failure, FailureKind};
-use hr_core::quota::{Reach, Reading, Said};
+use hr_core::catalog::Provider;
+use hr_core::failure::Failure;
+use hr_core::quota::Said;
 use hr_core::route::{Candidate, Effect, Next, Outcome, Ticket};
 use hr_core::secret::KeyId;
 use hr_core::usage::Usage;
-use hr_wire::complaint::LONGEST_HINT;
 use hr_wire::envelope::Envelope;
 use hr_wire::hub::Fingerprint;
 use hr_wire::lane::Keepsake;
@@ -90,16 +89,6 @@ impl Receipt {
         self.said = limits::read(headers, &self.provider().metering, model, self.now());
     }
 
-    /// How long the plan behind the key is used up, when the headers say that it is.
-    fn plan_is_spent(&self) -> Option<Duration> {
-        let spent = |reading: &&Reading| {
-            let plan = reading.unit == LimitUnit::Percent && reading.reach == Reach::AllModels;
-            plan && reading.remaining.is_some_and(|left| left <= 0.0)
-        };
-        let ends = self.said.readings.iter().filter(spent).filter_map(|reading| reading.reset);
-        ends.max().map(|end| self.now().until(end).min(LONGEST_HINT))
-    }
-
     /// The present instant, as the gateway's clock has it.
     #[must_use]
     pub fn now(&self) -> hr_core::time::Millis {
@@ -150,17 +139,12 @@ impl Receipt {
         let total = self.began.elapsed();
         self.gate.metrics.tokens(&self.provider().id, usage.total().unwrap_or(0));
         let first_byte = self.first_byte.unwrap_or(total);
-        let spent = self.plan_is_spent();
         let said = std::mem::take(&mut self.said);
-        self.settle(Outcome::Success { first_byte, total, usage, spent, said });
+        self.settle(Outcome::Success { first_byte, total, usage, said });
     }
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, mut failure: Failure) -> Next {
-        if failure.kind == FailureKind::QuotaSpent {
-            // A limit inside an answer that began well may leave it to the headers when it is over.
-            failure.retry_after = failure.retry_after.or_else(|| self.plan_is_spent());
-        }
         failure.said = limits::joined(std::mem::take(&mut self.said), failure.said);
         limits::own(&mut failure.said, &self.provider().metering);
         events::attempt_failed(self.provider(), &failure);

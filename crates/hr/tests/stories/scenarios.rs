@@ -445,7 +445,6 @@ async fn who_is_back_after_a_minute_is_in_use_within_half_a_minute() {
                     first_byte: Duration::from_millis(300),
                     total: Duration::from_secs(1),
                     usage: Usage::default(),
-                    spent: None,
                     said: hr_core::quota::Said::default(),
                 };
                 router.settle(Millis(now + 1_000), ticket, outcome);

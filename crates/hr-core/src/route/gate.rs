@@ -6,6 +6,7 @@ use super::ask::{Ask, Work};
 use super::slots::{Address, MemberSlots, ModelSlot, ProviderSlot};
 use super::spend::LONGEST_ANSWER;
 use super::tried::Tried;
+use crate::capability::Source;
 use crate::failure::FailureKind;
 use crate::pool::{Member, PoolModel};
 use crate::quota::Hold;
@@ -41,6 +42,8 @@ pub enum Gate {
     Tools,
     /// It is known not to see images.
     Vision,
+    /// It is known not to keep to a JSON schema.
+    Structured,
     /// Prompt and answer do not fit its window.
     Context,
     /// The prompt is longer than the settings send here.
@@ -79,6 +82,7 @@ impl Gate {
             Self::Excluded => "excluded",
             Self::Tools => "tools",
             Self::Vision => "vision",
+            Self::Structured => "structured",
             Self::Context => "context",
             Self::SkipTokensOver => "skip_tokens_over",
             Self::OutputCap => "output_cap",
@@ -111,11 +115,13 @@ pub struct Exclusion {
     pub until: Option<Millis>,
     /// The failure that led to it.
     pub because: Option<FailureKind>,
+    /// How many more keys of the model are passed over for the same reason.
+    pub alike: u32,
 }
 
 impl Exclusion {
     pub(super) fn new(member: usize, gate: Gate) -> Self {
-        Self { member, model: None, key: None, gate, until: None, because: None }
+        Self { member, model: None, key: None, gate, until: None, because: None, alike: 0 }
     }
 
     pub(super) fn cooling(member: usize, (until, because): (Millis, FailureKind)) -> Self {
@@ -203,6 +209,8 @@ pub(super) struct Gatekeeper<'a> {
     pub(super) reasoning_reserve: u64,
     /// Whether an answer may be shorter than the caller allows, where the window leaves no more.
     pub(super) shorten: bool,
+    /// Whether a model will do that was once asked for a tool call and answered in words.
+    pub(super) wordy: bool,
 }
 
 impl Gatekeeper<'_> {
@@ -236,13 +244,14 @@ impl Gatekeeper<'_> {
         slot: &ModelSlot,
     ) -> Option<Exclusion> {
         let output = self.output(member, model);
-        let calls_tools = self.ask.tools || self.ask.tool_loop;
-        let gate = if calls_tools && model.tools == Some(false) {
+        let gate = if self.lacks_tools(model) {
             Gate::Tools
         } else if self.ask.tool_loop && model.tools.is_none() {
             Gate::Unconfirmed
         } else if self.ask.vision && model.vision == Some(false) {
             Gate::Vision
+        } else if self.ask.structured && model.structured == Some(false) {
+            Gate::Structured
         } else if self.outgrows(model, output) {
             Gate::Context
         } else if output.is_some_and(|size| slot.output.refuses(self.now, size)) {
@@ -251,6 +260,14 @@ impl Gatekeeper<'_> {
             return self.state(member_index, model_index, slot);
         };
         Some(Exclusion::new(member_index, gate).model(model_index))
+    }
+
+    /// Whether a model is known not to call the tools that are offered.
+    fn lacks_tools(&self, model: &PoolModel) -> bool {
+        if self.ask.tool_loop {
+            return model.tools == Some(false);
+        }
+        self.ask.tools && model.tools == Some(false) && !(self.wordy && once_wordy(model))
     }
 
     /// Whether a model of any kind is out for its state.
@@ -296,6 +313,11 @@ impl Gatekeeper<'_> {
             .too_small()
             .is_some_and(|refused| window <= refused && size.saturating_mul(ESTIMATE_DOUBT) >= refused)
     }
+}
+
+/// Whether a model is thought not to call tools for one answer only, which may have been a whim.
+pub(super) fn once_wordy(model: &PoolModel) -> bool {
+    model.evidence.tools.is_some_and(|witness| witness.source == Source::Probed)
 }
 
 /// Why a candidate must not be called now, looking only at rests.

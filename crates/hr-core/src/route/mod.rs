@@ -140,9 +140,15 @@ impl Router {
         let scene = Scene { now, roster, slots: &self.slots, ask, tried, draw, home, retries };
         let plan = Planner::new(scene).run();
         // Agents allow answers that are longer than many a window: rather a shorter one than none.
-        let tight = || plan.exclusions.iter().any(|exclusion| exclusion.gate == Gate::Context);
-        if plan.choices.is_empty() && ask.max_output.is_some() && tight() {
-            return Planner::new(scene).shorten().run();
+        let any = |gate| plan.exclusions.iter().any(|exclusion| exclusion.gate == gate);
+        if !plan.choices.is_empty() {
+            return plan;
+        }
+        let shorten = ask.max_output.is_some() && any(Gate::Context);
+        // Tools that are offered need not be called: who answers in words is better than nobody.
+        let wordy = !ask.tool_loop && any(Gate::Tools);
+        if shorten || wordy {
+            return Planner::new(scene).content_with(shorten, wordy).run();
         }
         plan
     }

@@ -95,8 +95,6 @@ pub struct Plan {
     pub choices: Vec<Choice>,
     /// Everybody else, with the reason.
     pub exclusions: Vec<Exclusion>,
-    /// How many more keys are passed over for the very reason that is told of another key of theirs.
-    pub alike: usize,
     /// How many more there are, of whom nobody knows whether they may be asked: there are choices enough.
     pub more: usize,
     /// What was known of the request.

@@ -116,8 +116,14 @@ impl<'a> Planner<'a> {
     pub(super) fn new(scene: Scene<'a>) -> Self {
         let Scene { now, roster, ask, tried, .. } = scene;
         let rules = &roster.pool.rules;
-        let gates =
-            Gatekeeper { now, ask, tried, reasoning_reserve: rules.reasoning_reserve, shorten: false };
+        let gates = Gatekeeper {
+            now,
+            ask,
+            tried,
+            reasoning_reserve: rules.reasoning_reserve,
+            shorten: false,
+            wordy: false,
+        };
         let brief = Brief::new(ask, rules, scene.home.is_some());
         let mut planner = Self {
             scene,
@@ -137,9 +143,10 @@ impl<'a> Planner<'a> {
         planner
     }
 
-    /// Takes those in whose window the answer has less room than the caller allows.
-    pub(super) fn shorten(mut self) -> Self {
-        self.gates.shorten = true;
+    /// Takes those in whose window the answer has less room than the caller allows, and those who may answer in
+    /// words where tools are offered.
+    pub(super) fn content_with(mut self, shorten: bool, wordy: bool) -> Self {
+        (self.gates.shorten, self.gates.wordy) = (shorten, wordy);
         self
     }
 
@@ -473,7 +480,7 @@ impl<'a> Planner<'a> {
         match exclusions[walk.merged..].iter_mut().find(alike) {
             Some(first) => {
                 first.until = first.until.min(exclusion.until);
-                self.plan.alike += 1;
+                first.alike += 1;
             }
             None => exclusions.push(exclusion),
         }

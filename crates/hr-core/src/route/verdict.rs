@@ -25,7 +25,7 @@ pub enum Verdict {
     TooLarge,
     /// Everybody lacks something that the request asks for.
     Unservable {
-        /// What is lacking: `tools`, `images`, names of parameters, or what a dialect cannot say, with
+        /// What is lacking: `tools`, `images`, a schema, names of parameters, or what a dialect cannot say, with
         /// commas between them.
         feature: String,
     },
@@ -72,6 +72,7 @@ impl Plan {
                 (Gate::Context | Gate::OutputCap | Gate::SkipTokensOver, _) => reasons.too_large = true,
                 (Gate::Tools, _) => reasons.lack("tools"),
                 (Gate::Vision, _) => reasons.lack("images"),
+                (Gate::Structured, _) => reasons.lack("a JSON schema for the answer"),
                 // `refused` and `lost` name what stands behind these two, and `tried` tells of what was tried;
                 // the rest could never have served.
                 (Gate::Refuses | Gate::Loss | Gate::Tried, _) => {}

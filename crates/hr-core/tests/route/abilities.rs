@@ -1,5 +1,6 @@
 //! What a model can do, as its file says and as its refusals taught.
 
+use hr_core::capability::{Source, Witness};
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::route::{Ask, Effect, Effort, Gate, Tried, Verdict, room};
 
@@ -8,20 +9,45 @@ use crate::world::{World, ask, failure, member, model, one_provider, pool, two_p
 #[test]
 fn abilities_gate_only_when_known_to_lack() {
     let mut lacking = model("lacking", 3);
-    (lacking.tools, lacking.vision) = (Some(false), Some(false));
+    (lacking.tools, lacking.vision, lacking.structured) = (Some(false), Some(false), Some(false));
     let mut unknown = model("unknown", 3);
-    (unknown.tools, unknown.vision) = (None, None);
+    (unknown.tools, unknown.vision, unknown.structured) = (None, None, None);
     let world = World::new(pool(vec![member("a", vec![lacking, unknown, model("able", 3)], 1)]));
-    for (ask, gate) in
-        [(Ask { tools: true, ..ask() }, Gate::Tools), (Ask { vision: true, ..ask() }, Gate::Vision)]
-    {
+    for (ask, gate) in [
+        (Ask { tools: true, ..ask() }, Gate::Tools),
+        (Ask { vision: true, ..ask() }, Gate::Vision),
+        (Ask { structured: true, ..ask() }, Gate::Structured),
+    ] {
         let plan = world.plan(&ask);
-        assert_eq!(world.names(&plan), ["a/able/0", "a/unknown/0"]);
+        let mut names = world.names(&plan);
+        names.sort();
+        assert_eq!(names, ["a/able/0", "a/unknown/0"]);
         assert_eq!(plan.exclusions[0].gate, gate);
     }
     assert_eq!(world.order(&ask()).len(), 3);
     let effort = Ask { effort: Effort::High, ..ask() };
     assert_eq!(world.order(&effort).len(), 3, "reasoning never gates");
+}
+
+#[test]
+fn who_once_answered_in_words_is_offered_tools_when_nobody_else_is_there() {
+    let known = |id: &str, tools, source| {
+        let mut model = model(id, 3);
+        model.tools = Some(tools);
+        model.evidence.tools = Some(Witness { source, at: None });
+        member(&format!("p_{id}"), vec![model], 1)
+    };
+    let wordy = || known("wordy", false, Source::Probed);
+    let listed = || known("listed", false, Source::Listed);
+    let offered = Ask { tools: true, ..ask() };
+    let world = World::new(pool(vec![wordy(), listed()]));
+    assert_eq!(world.order(&offered), ["p_wordy/wordy/0"]);
+    assert!(world.order(&Ask { tool_loop: true, ..offered.clone() }).is_empty(), "a loop needs calls");
+    let world = World::new(pool(vec![wordy(), listed(), known("able", true, Source::Listed)]));
+    assert_eq!(world.order(&offered), ["p_able/able/0"]);
+    let world = World::new(pool(vec![listed()]));
+    let lacks = Verdict::Unservable { feature: "tools".into() };
+    assert_eq!(world.plan(&offered).verdict(&Tried::default()), lacks);
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub fn gate(code: &str) -> &str {
         "excluded" => "left out by the settings",
         "tools" => "without tools",
         "vision" => "cannot see images",
+        "structured" => "cannot keep to a JSON schema",
         "context" => "window too small",
         "skip_tokens_over" => "prompt longer than the settings send there",
         "output_cap" => "refuses answers of this length",

@@ -106,7 +106,15 @@ pub fn admit(
 fn claimed(candidate: Candidate, until: Millis) -> Exclusion {
     let Candidate { member, model, key } = candidate;
     let because = Some(FailureKind::RateLimited);
-    Exclusion { member, model: Some(model), key: Some(key), gate: Reason::Quota, until: Some(until), because }
+    Exclusion {
+        member,
+        model: Some(model),
+        key: Some(key),
+        gate: Reason::Quota,
+        until: Some(until),
+        because,
+        alike: 0,
+    }
 }
 
 /// Whom those in the line wait for.

@@ -31,7 +31,7 @@ async fn openai_node_in_trouble() {
 }
 
 /// `sick` always fails, `dry` has a small quota per key, `steady` serves; `tools`, which costs money and so comes
-/// last, calls a tool whatever is asked.
+/// last, calls a tool until it has the result.
 async fn over_pool(script: &str) {
     let Some(folder) = folder(part_of(script)) else { return };
     let out_of_order = Refusal::new(503, "server_error", "", "out of order");
@@ -40,7 +40,8 @@ async fn over_pool(script: &str) {
     let dry = Fake::start(Script::new().quota(Match::any(), quota).strict(Strictness::new())).await.unwrap();
     let steady = Fake::start(Script::new().strict(Strictness::new())).await.unwrap();
     let weather = Answer::tool("get_weather", r#"{"city":"Oslo"}"#);
-    let tools = Fake::start(Script::new().otherwise(weather).strict(Strictness::new())).await.unwrap();
+    let calling = Script::new().always(Match::any().and_answered(false), weather).strict(Strictness::new());
+    let tools = Fake::start(calling).await.unwrap();
 
     let mut home = Home::new();
     home.set("STRICT_MODELS", "1");

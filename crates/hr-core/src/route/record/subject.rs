@@ -188,7 +188,7 @@ fn passed_over(subject: &Subject<'_>) -> Vec<PassedOver> {
             }
         };
         let group = &mut groups[at];
-        group.count += 1;
+        group.count += 1 + exclusion.alike;
         group.because = group.because.or(exclusion.because);
         group.until = match (group.until, exclusion.until) {
             (Some(one), Some(other)) => Some(one.min(other)),

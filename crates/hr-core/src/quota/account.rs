@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bare::AtOnce;
 use super::bucket::Bucket;
 use super::call::Headroom;
 use super::claim::{Block, FIRST_TEST, NEVER};
@@ -37,10 +38,13 @@ pub(super) struct Account {
     pub(super) buckets: Vec<Bucket>,
     pub(super) holds: Vec<Held>,
     pub(super) habits: Vec<Habit>,
+    pub(super) at_once: AtOnce,
     /// When a claim was last tested.
     pub(super) tested: Option<Millis>,
     /// The account of those that seem to be one with this.
     pub(super) joint: Option<usize>,
+    /// Until when it is not tried whether those are one, where that was shown twice.
+    pub(super) sure_until: Millis,
     /// By model, the place of its gauge plus one.
     places: Vec<u16>,
     gauges: Vec<(u32, Gauge)>,
@@ -59,8 +63,10 @@ impl Account {
             buckets: Vec::new(),
             holds: Vec::new(),
             habits: Vec::new(),
+            at_once: AtOnce::default(),
             tested: None,
             joint: None,
+            sure_until: Millis(0),
             places: Vec::new(),
             gauges: Vec::new(),
             others: Gauge::default(),
@@ -120,7 +126,7 @@ impl Account {
             }
             // That they are one is no more than a guess.
             if joint {
-                block.trial_from = block.trial_from.min(now);
+                block.trial_from = block.trial_from.min(now.max(self.sure_until));
             }
             (place, block)
         })

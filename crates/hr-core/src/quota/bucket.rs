@@ -164,7 +164,7 @@ impl Bucket {
     }
 
     /// When a use counts that is made now.
-    fn arrival(&self, now: Millis) -> Millis {
+    pub(super) fn arrival(&self, now: Millis) -> Millis {
         let late = self.window.length().map_or(Duration::ZERO, |length| length / ARRIVAL);
         now.after(late.min(LATEST_ARRIVAL))
     }

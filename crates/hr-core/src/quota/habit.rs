@@ -1,13 +1,21 @@
 //! What refusals that name no limit teach when they come again in the same way.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::bare::MINUTE;
 use super::models::ModelSet;
 use crate::catalog::LimitUnit;
 use crate::time::Millis;
 
 /// Two episodes agree when they differ by no more than this part.
 const ALIKE: f64 = 0.2;
+
+/// So do their lengths by no more than this one: by chance many are nearly as long.
+const SAME_LENGTH: f64 = 0.05;
+
+/// The most calls that are remembered.
+const MAX_LOG: usize = 128;
 
 /// From one reset to the next: what was served until it was refused.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +47,10 @@ pub(super) struct Habit {
     /// Calls are being refused, and when that is to end, where that was said.
     refused: Option<Option<Millis>>,
     last: Option<Episode>,
+    /// When the calls were begun that served last.
+    log: VecDeque<Millis>,
+    /// Refusals that said nothing since the last that served.
+    pub(super) bare: u8,
 }
 
 fn alike(one: f64, other: f64) -> bool {
@@ -47,7 +59,16 @@ fn alike(one: f64, other: f64) -> bool {
 
 impl Habit {
     pub(super) fn new(models: ModelSet) -> Self {
-        Self { models, calls: 0.0, tokens: 0.0, reset: None, refused: None, last: None }
+        Self {
+            models,
+            calls: 0.0,
+            tokens: 0.0,
+            reset: None,
+            refused: None,
+            last: None,
+            log: VecDeque::new(),
+            bare: 0,
+        }
     }
 
     /// A call that was begun then has been refused.
@@ -70,13 +91,29 @@ impl Habit {
         }
         self.calls += 1.0;
         self.tokens += tokens;
+        self.bare = 0;
+        if self.log.len() == MAX_LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back(begun);
         pattern
+    }
+
+    /// How many of the calls that served were begun since.
+    pub(super) fn since(&self, at: Millis) -> usize {
+        self.log.iter().filter(|begun| **begun >= at).count()
+    }
+
+    /// When the calls were begun that served within the last minute.
+    pub(super) fn lately(&self, now: Millis) -> Vec<Millis> {
+        self.log.iter().copied().filter(|at| at.after(MINUTE) > now).collect()
     }
 }
 
 impl Episode {
     fn shows(&self, next: &Self, began: Millis) -> Option<Pattern> {
-        if !alike(self.lasted.as_secs_f64(), next.lasted.as_secs_f64()) {
+        let (before, after) = (self.lasted.as_secs_f64(), next.lasted.as_secs_f64());
+        if (before - after).abs() > SAME_LENGTH * before.max(after) {
             return None;
         }
         let (unit, limit) = if alike(self.calls, next.calls) {

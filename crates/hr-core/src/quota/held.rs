@@ -8,6 +8,9 @@ use crate::failure::FailureKind;
 use crate::route::policy::{MIN_WAIT, Rule};
 use crate::time::Millis;
 
+/// After so many refusals in a row of which nothing told the end, the end that we suppose is put to the test.
+const DOUBTFUL: u8 = 2;
+
 /// Calls of one owner to some models that wait, or have waited and not served since.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -15,6 +18,8 @@ pub(super) struct Held {
     pub(super) until: Millis,
     pub(super) because: FailureKind,
     pub(super) strikes: u8,
+    /// The provider, or what we know of its limits, says until when.
+    pub(super) stated: bool,
     /// The last refusal.
     pub(super) refused_at: Millis,
     pub(super) claim: Claim,
@@ -22,7 +27,15 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(models: ModelSet, now: Millis, because: FailureKind) -> Self {
-        Self { models, until: Millis(0), because, strikes: 0, refused_at: now, claim: Claim::new(now, false) }
+        Self {
+            models,
+            until: Millis(0),
+            because,
+            strikes: 0,
+            stated: true,
+            refused_at: now,
+            claim: Claim::new(now, false),
+        }
     }
 
     /// Begins or lengthens the wait after the refusal of a call that was begun at `begun`; true for news. Refusals of
@@ -55,6 +68,7 @@ impl Held {
             self.because = kind;
         }
         self.refused_at = now;
+        self.stated = stated.is_some();
         fresh
     }
 
@@ -64,12 +78,15 @@ impl Held {
     }
 
     pub(super) fn block(&self, now: Millis) -> Option<Block> {
-        (now < self.until).then_some(Block {
-            until: self.until,
-            because: self.because,
-            test_from: self.claim.test_from,
-            trial_from: NEVER,
-        })
+        let (until, test_from) = if now < self.until {
+            (self.until, self.claim.test_from)
+        } else if !self.stated && self.strikes >= DOUBTFUL && !self.is_forgotten(now) {
+            // Nobody said that it is over: one call finds out for all.
+            (self.until.after(Rule::of(self.because).cap), self.until)
+        } else {
+            return None;
+        };
+        Some(Block { until, because: self.because, test_from, trial_from: NEVER })
     }
 
     /// Whether nothing of it matters any more.

@@ -13,7 +13,7 @@ use super::call::{Headroom, Hold, Need, Reservation, Seat, Trial};
 use super::estimate::Estimate;
 use super::gauge::{Amounts, both};
 use super::models::{ModelSet, Models};
-use super::owners::Union;
+use super::owners::{Pair, SURE_TRIED_EVERY, Union};
 use super::reading::{Reach, Source};
 use super::trials::Trials;
 use super::window::{Rolling, Window};
@@ -30,6 +30,8 @@ pub(super) struct UnderWay {
     pub(super) key: usize,
     pub(super) model: u32,
     pub(super) amounts: Amounts,
+    /// When it was begun.
+    pub(super) at: Millis,
     /// It puts something to the test.
     pub(super) trial: Option<Trial>,
 }
@@ -52,6 +54,8 @@ pub struct Ledger {
     pub(super) trials: Trials,
     /// By joint account.
     pub(super) unions: BTreeMap<usize, Union>,
+    /// By two accounts.
+    pub(super) pairs: BTreeMap<(usize, usize), Pair>,
     /// By how many milliseconds the provider's clock is ahead of ours.
     pub(super) ahead: i64,
     /// Models whose estimates have changed since they were last kept.
@@ -72,6 +76,7 @@ impl Default for Ledger {
             vacant: Vec::new(),
             trials: Trials::default(),
             unions: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             ahead: 0,
             learned: Vec::new(),
         }
@@ -182,7 +187,7 @@ impl Ledger {
         if trial == Some(Trial::Limit) {
             self.trials.begin();
         }
-        let call = UnderWay { key: seat.key, model, amounts, trial };
+        let call = UnderWay { key: seat.key, model, amounts, at: now, trial };
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.under_way.push(None);
             self.under_way.len() - 1
@@ -331,6 +336,9 @@ impl Ledger {
     /// Takes note of what a call puts to the test.
     fn begin_trial(&mut self, now: Millis, account: usize, model: u32, amounts: &Amounts, trial: Trial) {
         let account = &mut self.accounts[account];
+        if account.name == Name::Joint && account.sure_until > Millis(0) {
+            account.sure_until = now.after(SURE_TRIED_EVERY);
+        }
         let blocks: Vec<_> = account.blocks(now, model, amounts).collect();
         let tested = blocks.iter().any(|(_, block)| block.test_from <= now);
         for (place, block) in blocks {
@@ -348,7 +356,7 @@ impl Ledger {
         if tested {
             account.tested = Some(now);
             let holds = account.holds.iter_mut().filter(|held| held.models.covers(model));
-            holds.filter(|held| now < held.until).for_each(|held| held.claim.tested(now));
+            holds.filter(|held| held.block(now).is_some()).for_each(|held| held.claim.tested(now));
         }
     }
 }

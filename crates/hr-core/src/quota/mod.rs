@@ -9,6 +9,7 @@
 //! `habit` and `estimate` what its deeds teach; a `gauge` is the answer to the planner, worked out beforehand.
 
 mod account;
+mod bare;
 mod bucket;
 mod calendar;
 pub mod call;

@@ -1,11 +1,15 @@
 //! Whose quotas are one. What people declare is so; what a refusal suggests is a guess that the next success ends.
 
+use std::time::Duration;
+
 use super::account::{Account, Name};
 use super::bucket::Bucket;
 use super::call::Lesson;
 use super::ledger::{EVERYONE, Ledger};
 use super::models::ModelSet;
+use super::reading::{Reading, Source};
 use super::window::Window;
+use crate::catalog::LimitUnit;
 use crate::time::Millis;
 
 /// The part of a limit that own use must stay below for a refusal to be a surprise.
@@ -14,6 +18,37 @@ const SURPRISE: f64 = 0.5;
 /// The part of a limit that two owners must have used together to explain it.
 const EXPLAINED: f64 = 0.5;
 
+/// Owners that have seemed to be one twice within this time are held to be one for as long, unless something
+/// contradicts that.
+const SURE_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is tried whether owners that are held to be one are.
+pub(super) const SURE_TRIED_EVERY: Duration = Duration::from_secs(3600);
+
+/// For how long owners are not held to be one whose use was seen not to add up.
+const APART_FOR: Duration = Duration::from_secs(6 * 3600);
+
+/// The part of what owners have used together below which what a reply says to be used contradicts that.
+const CONTRADICTED: f64 = 0.5;
+
+/// How often in all that is borne.
+const MOST_CONTRADICTIONS: u8 = 3;
+
+/// How long after owners were joined their replies may still tell of before.
+const SETTLES_IN: Duration = Duration::from_secs(90);
+
+/// Ends of a span that are told are the same when they differ by no more.
+const SAME_END: Duration = Duration::from_secs(2);
+
+/// How two owners have seemed to be one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pair {
+    /// When they did last.
+    joined: Option<Millis>,
+    /// Until when they are not.
+    apart_until: Millis,
+}
+
 /// Owners that seem to be one.
 #[derive(Debug, Default)]
 pub(super) struct Union {
@@ -21,6 +56,8 @@ pub(super) struct Union {
     pub(super) members: Vec<(usize, Millis, Millis)>,
     /// What they have used together has come back from before a restart.
     kept: bool,
+    /// How often what they used did not add up.
+    contradictions: u8,
 }
 
 impl Union {
@@ -28,6 +65,11 @@ impl Union {
     pub(super) fn keeper(&self, accounts: &[Account]) -> Option<usize> {
         let members = self.members.iter().map(|(member, ..)| *member);
         members.min_by_key(|member| &accounts[*member].name)
+    }
+
+    /// Whether somebody has joined of whom old replies may still come.
+    fn has_just_grown(&self, now: Millis) -> bool {
+        self.members.iter().any(|(_, since, _)| now < since.after(SETTLES_IN))
     }
 
     /// Whether the success of a call says that an account does not belong here.
@@ -45,22 +87,24 @@ impl Ledger {
         now: Millis,
         home: usize,
         models: &ModelSet,
-        place: Option<usize>,
+        (place, unexpected): (Option<usize>, bool),
         lessons: &mut Vec<Lesson>,
     ) -> bool {
         let bucket = place.map(|place| &self.accounts[home].buckets[place]);
         let limit = bucket.and_then(|bucket| bucket.hard_limit(now));
         let own = bucket.map_or(0.0, |bucket| bucket.own(now));
-        let surprising = match limit {
-            Some(limit) => own < limit * SURPRISE,
-            None => own < 1.0 && self.served(home, models) < 1.0,
-        };
+        let surprising = unexpected
+            || match limit {
+                Some(limit) => own < limit * SURPRISE,
+                None => own < 1.0 && self.served(now, home, models) < 1.0,
+            };
         if !surprising {
             return false;
         }
         let others = (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE);
-        let candidates = others.filter(|other| self.may_be_one(home, *other));
-        let explains = candidates.filter_map(|other| Some((other, self.filled(now, other, models, bucket)?)));
+        let candidates = others.filter(|other| self.may_be_one(now, home, *other));
+        let explains = candidates
+            .filter_map(|other| Some((other, self.filled(now, other, models, (bucket, unexpected))?)));
         let Some((other, used)) = explains.max_by(|(_, one), (_, other)| one.total_cmp(other)) else {
             return false;
         };
@@ -69,13 +113,24 @@ impl Ledger {
         }
         let until = self.accounts[home].holds.iter().filter(|held| held.models == *models);
         let until = until.map(|held| held.until).max().unwrap_or(now);
-        self.unite(now, other, home, until);
+        // What has come twice will come again.
+        let pair = self.pairs.entry((home.min(other), home.max(other))).or_default();
+        let sure = pair.joined.replace(now).is_some_and(|before| now < before.after(SURE_FOR));
+        self.unite(now, other, home, if sure { Millis(0) } else { until });
+        if let Some(joint) = self.accounts[home].joint.filter(|_| sure) {
+            self.accounts[joint].sure_until = now.after(SURE_TRIED_EVERY);
+            self.accounts[joint].refresh(now, None);
+        }
         let name = self.told(home);
         lessons.push(Lesson::Told(format!("{name} seems to share its quota with {}", self.told(other))));
         true
     }
 
-    fn may_be_one(&self, home: usize, other: usize) -> bool {
+    fn may_be_one(&self, now: Millis, home: usize, other: usize) -> bool {
+        let pair = self.pairs.get(&(home.min(other), home.max(other)));
+        if pair.is_some_and(|pair| now < pair.apart_until) {
+            return false;
+        }
         let account = &self.accounts[other];
         let apart = account.joint.is_none() || account.joint != self.accounts[home].joint;
         // What people declare to be two owners is two.
@@ -84,7 +139,13 @@ impl Ledger {
     }
 
     /// How much an owner has used of that which another was refused, if it has just used it up.
-    fn filled(&self, now: Millis, other: usize, models: &ModelSet, bucket: Option<&Bucket>) -> Option<f64> {
+    fn filled(
+        &self,
+        now: Millis,
+        other: usize,
+        models: &ModelSet,
+        (bucket, unexpected): (Option<&Bucket>, bool),
+    ) -> Option<f64> {
         let account = &self.accounts[other];
         let held = account.holds.iter().any(|held| held.models == *models && now < held.until);
         match bucket {
@@ -92,24 +153,28 @@ impl Ledger {
                 let place = account.find(&wanted.models, wanted.unit, wanted.span)?;
                 let bucket = &account.buckets[place];
                 let full = bucket.hard_limit(now).is_some_and(|limit| bucket.taken(now) >= limit * 0.9);
-                ((full || held) && bucket.own(now) >= 1.0).then(|| bucket.own(now))
+                ((full || held || unexpected) && bucket.own(now) >= 1.0).then(|| bucket.own(now))
             }
             None => {
-                let served = self.served(other, models);
-                (held && served >= 1.0).then_some(served)
+                let served = self.served(now, other, models);
+                let full = account.buckets.iter().any(|bucket| {
+                    let taught = matches!(bucket.limit(now), Some((_, Source::Refusals)));
+                    taught && bucket.models == *models && bucket.block(now, 1.0).is_some()
+                });
+                ((held || full) && served >= 1.0).then_some(served)
             }
         }
     }
 
-    /// Calls to these models that were served since their last reset.
-    fn served(&self, account: usize, models: &ModelSet) -> f64 {
+    /// Calls to these models that were served in the last minute.
+    fn served(&self, now: Millis, account: usize, models: &ModelSet) -> f64 {
         let habits = self.accounts[account].habits.iter();
         let within = habits.filter(|habit| match (&habit.models, models) {
             (_, ModelSet::All) => true,
             (ModelSet::One(model), models) => models.covers(*model),
             (one, other) => one == other,
         });
-        within.map(|habit| habit.calls).sum()
+        within.map(|habit| habit.lately(now).len() as f64).sum()
     }
 
     fn told(&self, account: usize) -> String {
@@ -118,6 +183,40 @@ impl Ledger {
             Name::Key(id) => format!("key `{id}`"),
             Name::Everyone | Name::Joint => "several keys".to_owned(),
         }
+    }
+
+    /// Whether a reply says that much less is used than owners that seem to be one have used together.
+    pub(super) fn contradicts(now: Millis, joint: &Bucket, reading: &Reading) -> bool {
+        let (Some(limit), Some(left)) = (reading.limit, reading.remaining) else { return false };
+        let same_span = match (&joint.window, reading.reset) {
+            (Window::Draining(_), _) => true,
+            (window, Some(reset)) => window
+                .ends(now)
+                .is_some_and(|ends| ends.until(reset) < SAME_END && reset.until(ends) < SAME_END),
+            (_, None) => false,
+        };
+        let counted = joint.unit == LimitUnit::Requests && reading.source == Source::Header;
+        let together = joint.settled(now);
+        counted && same_span && limit - left + 1.0 < together * CONTRADICTED
+    }
+
+    /// Takes note that what accounts use that seem to be one does not add up; when that is so again and again, one of
+    /// them is none of them.
+    pub(super) fn contradict(&mut self, now: Millis, member: usize, lessons: &mut Vec<Lesson>) {
+        let union = self.accounts[member].joint.and_then(|joint| self.unions.get_mut(&joint));
+        let Some(union) = union.filter(|union| !union.has_just_grown(now)) else { return };
+        union.contradictions += 1;
+        if union.contradictions < MOST_CONTRADICTIONS {
+            return;
+        }
+        let union = self.accounts[member].joint.and_then(|joint| self.unions.get(&joint));
+        let others: Vec<usize> =
+            union.map(|union| union.members.iter().map(|(other, ..)| *other).collect()).unwrap_or_default();
+        for other in others.into_iter().filter(|other| *other != member) {
+            let pair = self.pairs.entry((member.min(other), member.max(other))).or_default();
+            *pair = Pair { joined: None, apart_until: now.after(APART_FOR) };
+        }
+        self.part(now, member, lessons);
     }
 
     /// Makes an account a part of the union of another.
@@ -280,6 +379,9 @@ impl Bucket {
     fn take_in(&mut self, now: Millis, other: &Self) {
         // What each heard to be used is of the same quota: together it is at least that.
         let together = self.own_window(now) + other.own_window(now);
+        let heard = |bucket: &Self| bucket.limits[Source::Header as usize].is_some();
+        // What headers say to be used is all of it, whoever did.
+        let together = if heard(self) && heard(other) { 0.0 } else { together };
         let wanted = together.max(self.window.used(now)).max(other.window.used(now));
         if let Window::Rolling(rolling) = &other.window {
             let entries: Vec<_> = rolling.entries().collect();

@@ -178,6 +178,7 @@ impl KeptHold {
             until: self.until.min(longest),
             because: self.because,
             strikes: self.strikes,
+            stated: true,
             refused_at: self.refused_at.min(now),
             claim: self.claim.by(now),
         }

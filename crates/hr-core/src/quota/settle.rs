@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bare::MINUTE;
 use super::bucket::Bucket;
 use super::call::{End, Hold, Lesson, Need, Reservation, Trial};
 use super::estimate::Estimate;
@@ -22,6 +23,9 @@ const SAME_CLOCK: u64 = 1_500;
 
 /// A clock that is further off is not believed.
 const WORST_CLOCK: u64 = 26 * 3_600_000;
+
+/// The part of a limit by which the tokens that are used may be misjudged.
+const MISJUDGED: f64 = 0.1;
 
 /// What a call took in the end, and whether it counts as one.
 struct Took {
@@ -85,6 +89,14 @@ fn scope_of(account: usize, models: &ModelSet) -> Scope {
     }
 }
 
+/// Whether a reading of a refusal says that it was this limit that refused the call.
+fn is_spent(call: &UnderWay, reading: &Reading) -> bool {
+    match reading.remaining {
+        Some(left) => left <= 0.0 || left < call.amounts.of(reading.unit),
+        None => reading.source == Source::Body,
+    }
+}
+
 impl Ledger {
     /// Corrects a reservation to what the call took, and learns from its end.
     pub fn settle(&mut self, now: Millis, reservation: Reservation, end: End<'_>) -> Vec<Lesson> {
@@ -111,11 +123,12 @@ impl Ledger {
             self.serve(&mut ended);
         }
         self.count(&ended);
+        let unexpected = refusal.is_some_and(|failure| self.seemed_to_have_room(&ended, failure));
         if let Some(said) = said {
             self.hear(&mut ended, said, refusal.is_some());
         }
         if let Some(failure) = refusal {
-            self.refuse(&mut ended, failure);
+            self.refuse(&mut ended, failure, unexpected);
         }
         self.end_trial(&ended, refusal.is_some());
         for account in self.accounts_of(call.key) {
@@ -224,7 +237,9 @@ impl Ledger {
         }
         if let Some(joint) = joint {
             let soon = self.unions.get(&joint).is_some_and(|union| union.is_disproved_by(home, begun, now));
-            if stranger || soon {
+            if stranger && self.accounts[joint].sure_until > Millis(0) {
+                self.contradict(now, home, &mut ended.lessons);
+            } else if stranger || soon {
                 self.part(ended.now, home, &mut ended.lessons);
             }
         }
@@ -253,12 +268,28 @@ impl Ledger {
         let Some(place) = self.open(now, account, models, pattern.unit, span, None) else { return };
         let bucket = &mut self.accounts[account].buckets[place];
         let ends = pattern.began.after(pattern.lasts);
-        let fixed = Fixed::going(Some(pattern.lasts), pattern.began, ends);
+        let mut fixed = Fixed::going(Some(pattern.lasts), pattern.began, ends);
+        fixed.aligned = true;
         bucket.window = Window::Fixed(fixed);
         bucket.set_limit(Source::Refusals, Some(pattern.limit.floor().max(1.0)));
         let (limit, seconds) = (pattern.limit.floor(), pattern.lasts.as_secs());
         let what = if pattern.unit == LimitUnit::Requests { "calls" } else { "tokens" };
         ended.lessons.push(Lesson::Told(format!("seems to allow {limit} {what} in {seconds} s")));
+    }
+
+    /// Whether there was room for a call, by a limit that had been named, in that which its refusal says to be used up:
+    /// by more than what tokens may be misjudged by.
+    fn seemed_to_have_room(&self, ended: &Ended<'_>, failure: &Failure) -> bool {
+        let Ended { now, call, .. } = *ended;
+        let home = self.home(call.key);
+        failure.said.readings.iter().filter(|reading| is_spent(&call, reading)).any(|reading| {
+            let Some(place) = self.named(home, call.model, reading) else { return false };
+            let bucket = &self.accounts[home].buckets[place];
+            let Some((limit, source)) = bucket.limit(now) else { return false };
+            let misjudged = if bucket.unit == LimitUnit::Requests { 0.0 } else { limit * MISJUDGED };
+            let left = limit - bucket.taken(now);
+            source <= Source::Body && !bucket.unnamed && left >= call.amounts.of(bucket.unit) + misjudged
+        })
     }
 
     /// Takes in what the reply said of limits.
@@ -268,6 +299,7 @@ impl Ledger {
         let took = Took::by(&ended.end, &call);
         let home = self.home(call.key);
         let mut heard: Vec<(usize, usize)> = Vec::new();
+        let mut strange = false;
         for reading in &said.readings {
             let mut reading = reading.clone();
             if refused && reading.source == Source::Body && reading.remaining.is_none() {
@@ -277,9 +309,14 @@ impl Ledger {
                 let Some(place) = self.bucket_of(now, account, &reading, (call.model, &took)) else {
                     continue;
                 };
-                self.accounts[account].buckets[place].hear(moment, &reading);
+                let bucket = &mut self.accounts[account].buckets[place];
+                strange |= account != home && account != EVERYONE && Self::contradicts(now, bucket, &reading);
+                bucket.hear(moment, &reading);
                 heard.push((account, place));
             }
+        }
+        if strange && !refused {
+            self.contradict(now, home, &mut ended.lessons);
         }
         for account in self.accounts_of(call.key) {
             let mut others = false;
@@ -337,20 +374,31 @@ impl Ledger {
     }
 
     /// The call was refused because a quota is used up, as far as the provider knows.
-    fn refuse(&mut self, ended: &mut Ended<'_>, failure: &Failure) {
+    fn refuse(&mut self, ended: &mut Ended<'_>, failure: &Failure, unexpected: bool) {
         let Ended { now, call, .. } = *ended;
         let home = self.home(call.key);
-        let spent = |reading: &&Reading| {
-            reading.remaining.is_some_and(|left| left <= 0.0)
-                || reading.source == Source::Body && reading.remaining.is_none()
-        };
-        let named: Vec<&Reading> = failure.said.readings.iter().filter(spent).collect();
+        let named: Vec<&Reading> =
+            failure.said.readings.iter().filter(|reading| is_spent(&call, reading)).collect();
         let (account, models) = self.meant(home, call.model, failure, named.first().copied());
         // Where several are used up, the one that lasts longest is what calls wait for.
         let buckets: Vec<usize> =
             named.iter().filter_map(|reading| self.named(home, call.model, reading)).collect();
-        let guessed = buckets.is_empty().then(|| self.guess(home, call.model, now, failure)).flatten();
+        let mut guessed = buckets.is_empty().then(|| self.guess(home, call.model, now, failure)).flatten();
         let mut stated = failure.retry_after;
+        let bare = named.is_empty() && stated.is_none() && account == home;
+        if bare && failure.kind == FailureKind::RateLimited {
+            let full = guessed.is_some_and(|place| self.accounts[home].buckets[place].borne_out(now));
+            if !full && self.takes_places(now, ended.begun, home, &mut ended.lessons) {
+                return;
+            }
+            guessed = guessed.or_else(|| self.last_minute(now, ended.begun, home, &call));
+        }
+        if let (Some(place), Some(until)) = (guessed, stated.map(|wait| now.after(wait))) {
+            self.align(now, home, call.model, place, until);
+        }
+        if bare {
+            stated = self.bare_wait(now, home, call.model, guessed);
+        }
         if stated.is_none() {
             let ends =
                 buckets.iter().filter_map(|place| self.accounts[home].buckets[*place].window.ends(now));
@@ -364,11 +412,16 @@ impl Ledger {
         if !fresh {
             return;
         }
-        let joined =
-            account == home && !borne_out && self.join(ended.now, home, &models, place, &mut ended.lessons);
+        let joined = account == home
+            && (!borne_out || unexpected)
+            && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
         // A limit that was named need not show by habit.
         let nameless = named.is_empty();
-        for account in [Some(account), self.accounts[home].joint].into_iter().flatten().filter(|_| nameless) {
+        for account in [Some(account), self.accounts[home].joint]
+            .into_iter()
+            .flatten()
+            .filter(|_| nameless && stated_until.is_some())
+        {
             let habits = self.accounts[account].habits.iter_mut();
             habits
                 .filter(|habit| habit.models.covers(call.model))
@@ -392,6 +445,29 @@ impl Ledger {
                 self.accounts[home].buckets[place].trial_over(now);
             }
         }
+    }
+
+    /// How long calls wait after a refusal that says nothing, if that is supposed to be of this bucket.
+    fn bare_wait(
+        &mut self,
+        now: Millis,
+        home: usize,
+        model: u32,
+        supposed: Option<usize>,
+    ) -> Option<Duration> {
+        let alone = ModelSet::One(model);
+        let habit = self.accounts[home].habits.iter_mut().find(|habit| habit.models == alone)?;
+        habit.bare = habit.bare.saturating_add(1);
+        if habit.bare > 1 {
+            self.refute_minute(now, home, model);
+            return None;
+        }
+        let bucket = &self.accounts[home].buckets[supposed?];
+        if !bucket.borne_out(now) && bucket.length().is_none_or(|length| length > MINUTE) {
+            return None;
+        }
+        let until = bucket.window.frees(now, 1.0).filter(|_| bucket.settled(now) >= 1.0)?;
+        Some(now.until(until))
     }
 
     /// Whom a refusal is held against: an account, and models.

@@ -60,6 +60,8 @@ pub(super) struct Fixed {
     pub(super) began: Millis,
     /// Nobody has said when it ends, or it has ended and the next has not begun, when there is none.
     pub(super) ends: Option<Millis>,
+    /// The next span begins where this one ends, whether or not there is a use.
+    pub(super) aligned: bool,
     used: f64,
 }
 
@@ -217,8 +219,15 @@ impl Fixed {
     fn roll(&mut self, now: Millis) {
         if self.over(now) {
             self.used = 0.0;
-            self.began = self.end();
+            let end = self.end();
+            self.began = end;
             self.ends = None;
+            if let Some(length) = self.length.filter(|length| self.aligned && !length.is_zero()) {
+                let passed = end.until(now).as_millis() / length.as_millis().max(1);
+                let whole = length * u32::try_from(passed).unwrap_or(0);
+                self.began = end.after(whole);
+                self.ends = Some(self.began.after(length)).filter(|ends| *ends > now);
+            }
         }
         if self.ends.is_none() {
             if self.used == 0.0 {
@@ -400,7 +409,7 @@ impl KeptWindow {
             Self::Fixed { length, cycle, began, ends, used } => {
                 let length = length.map(Duration::from_millis);
                 let (began, ends) = (began.min(now), ends.map(|ends| ends.min(now.after(2 * LONGEST))));
-                Window::Fixed(Fixed { length, cycle, ahead, began, ends, used: amount(used) })
+                Window::Fixed(Fixed { length, cycle, ahead, began, ends, aligned: false, used: amount(used) })
             }
             Self::Draining { rate, at, used } => Window::Draining(Draining {
                 rate: amount(rate).max(1e-9),

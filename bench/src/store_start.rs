@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use hermes_router::store::{self, Decided, Reader};
+use hermes_router::store::{self, Decided, Reader, Written};
 use hr_core::route::{Change, Table};
 use hr_core::time::Millis;
 
@@ -40,7 +40,7 @@ pub fn fill(home: &Path) -> Result<()> {
     let mut number = 0_u64;
     while size() < BYTES {
         for _ in 0..BATCH {
-            store.remember(decided(number, now));
+            store.remember(decided(number, now).into());
             number += 1;
         }
         let last = (number - 1).to_string();
@@ -66,6 +66,7 @@ fn piece(number: usize) -> Change {
 
 fn decided(number: u64, at: Millis) -> Decided {
     // Bytes that differ, as those of real records do.
-    let record = (0..RECORD_BYTES).map(|place| (place as u64).wrapping_mul(number | 1) as u8).collect();
+    let bytes = (0..RECORD_BYTES).map(|place| (place as u64).wrapping_mul(number | 1) as u8).collect();
+    let record = Written::Bytes(bytes);
     Decided { id: number.to_string(), at, status: 200, attempts: 1, record, ..Decided::default() }
 }

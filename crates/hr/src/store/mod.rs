@@ -18,6 +18,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -28,6 +29,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use hr_core::route::Change;
+use hr_core::route::record::Record;
 use hr_core::settings::define::general::ROUTER_STATE_FILE;
 use hr_core::settings::{Layers, Origin};
 use hr_core::time::Millis;
@@ -60,6 +62,32 @@ const LONGEST_WAIT: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(u64);
 
+/// A decision record. It is made to bytes where there is time: when it is written, or asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// As it was decided.
+    Record(Box<Record>),
+    /// As bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Written {
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Record(record) => Cow::Owned(record.to_json()),
+            Self::Bytes(bytes) => Cow::Borrowed(bytes),
+        }
+    }
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self::Bytes(Vec::new())
+    }
+}
+
 /// What became of a request, and why it went where it went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decided {
@@ -81,8 +109,8 @@ pub struct Decided {
     pub cost: Option<f64>,
     /// From its beginning to its end.
     pub took: Duration,
-    /// The decision record, as bytes that only its own reader understands. It holds no text of a prompt.
-    pub record: Vec<u8>,
+    /// The decision record. It holds no text of a prompt.
+    pub record: Written,
 }
 
 /// A decision that was kept.
@@ -259,7 +287,7 @@ impl Store {
     }
 
     /// Keeps what became of a request. While the disk does not take what comes, it may be lost; see [`Store::lost`].
-    pub fn remember(&self, decided: Decided) {
+    pub fn remember(&self, decided: Arc<Decided>) {
         let idle = self.shared.queue.is_empty();
         if self.shared.queue.add(decided) && idle {
             self.thread.unpark();
@@ -295,7 +323,7 @@ impl Store {
             return Ok(Some(Decision {
                 id: waiting.id.clone(),
                 at: waiting.at,
-                record: waiting.record.clone(),
+                record: waiting.record.bytes().into_owned(),
             }));
         }
         let mut reader = self.reader.lock();

@@ -20,8 +20,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds a decision; false when it is lost.
-    pub(super) fn add(&self, decided: Decided) -> bool {
-        let decided = Arc::new(decided);
+    pub(super) fn add(&self, decided: Arc<Decided>) -> bool {
         let mut waiting = self.waiting.lock();
         let room = waiting.len() < MAX_WAITING;
         if room {
@@ -76,9 +75,9 @@ mod tests {
     fn a_full_queue_loses_what_comes_and_counts_it() {
         let queue = Queue::default();
         for number in 0..MAX_WAITING {
-            assert!(queue.add(decided(number)));
+            assert!(queue.add(decided(number).into()));
         }
-        assert!(!queue.add(decided(MAX_WAITING)));
+        assert!(!queue.add(decided(MAX_WAITING).into()));
         assert_eq!(queue.lost(), 1);
         assert_eq!(queue.first(2).iter().map(|decided| decided.id.as_str()).collect::<Vec<_>>(), ["0", "1"]);
         queue.done(2);

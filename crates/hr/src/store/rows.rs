@@ -59,7 +59,7 @@ pub(super) fn write<'a>(
         let mut request = transaction.prepare_cached(schema::ADD_REQUEST)?;
         for decided in decided {
             let at = whole(decided.at.0);
-            decision.execute(params![decided.id, at, decided.record])?;
+            decision.execute(params![decided.id, at, decided.record.bytes()])?;
             request.execute(params![
                 decided.id,
                 at,

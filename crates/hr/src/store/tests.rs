@@ -25,7 +25,7 @@ fn write(path: &Path, changes: Vec<Change>, decided: Vec<Decided>) {
     let mut changes = Some(changes);
     let store = opened(path).start(move || changes.take().unwrap_or_default(), || NOW).unwrap();
     store.changed();
-    decided.into_iter().for_each(|decided| store.remember(decided));
+    decided.into_iter().for_each(|decided| store.remember(decided.into()));
     store.close();
 }
 
@@ -40,7 +40,7 @@ fn what_is_written_is_there_again() {
             change(Table::Rests, "b", Some("1")),
             change(Table::Rests, "c", None),
         ],
-        vec![Decided { record: vec![1, 2, 3], ..decided("one") }],
+        vec![Decided { record: Written::Bytes(vec![1, 2, 3]), ..decided("one") }],
     );
     write(&path, vec![change(Table::Quota, "a", None)], vec![decided("two")]);
     let kept = opened(&path).kept;
@@ -59,7 +59,7 @@ fn a_decision_is_found_at_once() {
     let store = opened(&folder.path().join("state.db")).start(Vec::new, || NOW).unwrap();
     for number in 0..500 {
         let id = number.to_string();
-        store.remember(decided(&id));
+        store.remember(decided(&id).into());
         assert_eq!(store.decision(&id).unwrap().unwrap().id, id);
         assert_eq!(store.last_decision().unwrap().unwrap().id, id);
     }
@@ -265,7 +265,7 @@ fn serving_goes_on_while_nothing_can_be_written() {
         thread::yield_now();
     }
     for number in 0..=MAX_WAITING {
-        store.remember(decided(number));
+        store.remember(decided(number).into());
     }
     assert_eq!(store.lost(), 1);
     assert_eq!(store.decision("7").unwrap().unwrap().id, "7");

@@ -20,8 +20,14 @@ use super::file::{self, Ready};
 use super::lock::Lock;
 use super::{Decided, Shared, prune, rows};
 
-/// The pause after a commit. Under load it makes batches; a kill loses no more than what changed during it.
+/// The least pause after a commit. Under load it makes batches; what changes during it may be lost by a kill.
 const PACE: Duration = Duration::from_millis(1);
+
+/// The pause is so many times as long as the commit took: the part of a processor that writing may take.
+const PACE_BY_COMMIT: u32 = 15;
+
+/// The longest pause for that.
+const LONGEST_PACE: Duration = Duration::from_millis(20);
 
 /// The most decisions of one transaction.
 const MAX_BATCH: usize = 256;
@@ -109,10 +115,12 @@ impl Writer {
                 thread::park_timeout(left);
                 continue;
             }
+            let began = Instant::now();
             if self.work(stopping) {
                 wrote = Instant::now();
                 if !stopping {
-                    thread::sleep(PACE);
+                    let pause = wrote.duration_since(began).saturating_mul(PACE_BY_COMMIT);
+                    thread::sleep(pause.clamp(PACE, LONGEST_PACE));
                 }
             } else if stopping {
                 break;

@@ -13,7 +13,7 @@ use hr_core::route::record::{Draft, MADE_UP, Outcome, Record, Subject};
 use hr_core::usage::Usage;
 use parking_lot::Mutex;
 
-use crate::store::{Decided, Store, StoreError};
+use crate::store::{Decided, Store, StoreError, Written};
 
 /// The most decisions that are kept in memory; each has at most [`hr_core::route::record::MAX_BYTES`].
 const MOST_KEPT: usize = 512;
@@ -24,15 +24,8 @@ const PRICED: f64 = 1_000_000.0;
 /// The decisions of the last requests, the latest last; what is older is in the store.
 #[derive(Debug, Default)]
 pub struct Diary {
-    late: Mutex<VecDeque<Late>>,
+    late: Mutex<VecDeque<Arc<Decided>>>,
     store: OnceLock<Arc<Store>>,
-}
-
-/// A decision in memory.
-#[derive(Debug)]
-struct Late {
-    id: String,
-    record: Bytes,
 }
 
 impl Diary {
@@ -49,15 +42,16 @@ impl Diary {
 
     /// Writes a decision down. In memory the oldest goes when there is no room.
     fn keep(&self, decided: Decided) {
-        let late = Late { id: decided.id.clone(), record: Bytes::copy_from_slice(&decided.record) };
+        let decided = Arc::new(decided);
         if let Some(store) = self.store.get() {
-            store.remember(decided);
+            store.remember(Arc::clone(&decided));
         }
-        let mut kept = self.late.lock();
-        if kept.len() == MOST_KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(late);
+        let mut late = self.late.lock();
+        let oldest = if late.len() == MOST_KEPT { late.pop_front() } else { None };
+        late.push_back(decided);
+        drop(late);
+        // Not under the lock: it may be the last of its record.
+        drop(oldest);
     }
 
     /// The record of this request, or of the one that ended last, while it is in memory.
@@ -68,7 +62,9 @@ impl Diary {
             Some(id) => late.iter().rev().find(|late| late.id == id),
             None => late.back(),
         };
-        found.map(|late| late.record.clone())
+        let found = found.cloned();
+        drop(late);
+        found.map(|late| late.record.bytes().into_owned().into())
     }
 
     /// The same, wherever it is kept. May read from the disk: not for a thread that serves others meanwhile.
@@ -176,7 +172,7 @@ fn decided(record: Record, took: Duration, price: Option<Price>) -> Decided {
         usage: record.usage,
         cost: cost(price, &record.usage).filter(|_| served),
         took,
-        record: record.to_json(),
+        record: Written::Record(Box::new(record)),
     }
 }
 
@@ -208,7 +204,7 @@ mod tests {
         let diary = Diary::new();
         assert!(diary.late(None).is_none());
         for number in 0..MOST_KEPT + 10 {
-            let record = number.to_string().into_bytes();
+            let record = Written::Bytes(number.to_string().into_bytes());
             diary.keep(Decided { id: format!("req_{number}"), record, ..Decided::default() });
         }
         assert_eq!(diary.late.lock().len(), MOST_KEPT);

@@ -132,13 +132,26 @@ impl Draft {
 impl Record {
     /// The record as JSON of at most [`MAX_BYTES`]: what does not fit is left out, what matters least first.
     #[must_use]
-    pub fn to_json(mut self) -> Vec<u8> {
+    pub fn to_json(&self) -> Vec<u8> {
+        let text = self.text();
+        if text.len() <= MAX_BYTES {
+            return text;
+        }
+        let mut smaller = self.clone();
         loop {
-            let text = serde_json::to_vec(&self).unwrap_or_default();
-            if text.len() <= MAX_BYTES || !self.shed() {
+            let more = smaller.shed();
+            let text = smaller.text();
+            if text.len() <= MAX_BYTES || !more {
                 return text;
             }
         }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(MAX_BYTES);
+        // Of what a record holds, nothing can fail to be written.
+        let _ = serde_json::to_writer(&mut text, self);
+        text
     }
 
     /// Leaves out what matters least of all that is still there; false when nothing is left to leave out.

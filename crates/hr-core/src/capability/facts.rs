@@ -123,8 +123,8 @@ impl Abilities {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     models: BTreeMap<String, BTreeMap<String, Abilities>>,
-    /// What each provider's list said last, and the [`place`] of it. Not kept over a restart.
-    listings: BTreeMap<String, (String, Listing)>,
+    /// What each provider's list said last, when, and the [`place`] of it. Not kept over a restart.
+    listings: BTreeMap<String, (String, Millis, Listing)>,
     changed: BTreeSet<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ impl Facts {
     /// What a provider's list said last, where it is called now.
     #[must_use]
     pub fn listing(&self, provider: &str, place: &str) -> Option<&Listing> {
-        self.listings.get(provider).filter(|(found, _)| found == place).map(|(_, listing)| listing)
+        self.listings.get(provider).filter(|(found, ..)| found == place).map(|(.., listing)| listing)
     }
 
     /// Takes over a provider's list, for the models that are in use.
@@ -151,14 +151,45 @@ impl Facts {
         listing: Listing,
         in_use: impl IntoIterator<Item = &'m str>,
     ) {
-        for model in in_use {
+        self.look_up(now, provider, place, &listing, in_use);
+        self.listings.insert(provider.to_owned(), (place.to_owned(), now, listing));
+    }
+
+    /// The same for models that came into use by the list that is at hand. True when there were any.
+    pub fn list_added<'m>(
+        &mut self,
+        provider: &str,
+        place: &str,
+        in_use: impl IntoIterator<Item = &'m str>,
+    ) -> bool {
+        let Some((_, at, listing)) = self.listings.get(provider).filter(|(found, ..)| found == place) else {
+            return false;
+        };
+        let (at, listing) = (*at, listing.clone());
+        let was_there = |known: &Abilities| known.looked_up.is_some_and(|looked_up| looked_up >= at);
+        let added: Vec<&str> = in_use
+            .into_iter()
+            .filter(|model| !self.of(provider, place, model).is_some_and(was_there))
+            .collect();
+        self.look_up(at, provider, place, &listing, added.iter().copied());
+        !added.is_empty()
+    }
+
+    fn look_up<'m>(
+        &mut self,
+        at: Millis,
+        provider: &str,
+        place: &str,
+        listing: &Listing,
+        models: impl IntoIterator<Item = &'m str>,
+    ) {
+        for model in models {
             let Some(known) = self.entry(provider, place, model) else { break };
-            known.looked_up = Some(now);
+            known.looked_up = Some(at);
             if let Some(listed) = listing.find(model) {
-                known.listed(now, listed);
+                known.listed(at, listed);
             }
         }
-        self.listings.insert(provider.to_owned(), (place.to_owned(), listing));
     }
 
     /// Takes note that a model is being asked.

@@ -44,13 +44,29 @@ pub(super) async fn fetch_due(gate: &Arc<Gate>) -> bool {
             debug!(provider = member.provider.id.as_str(), "no list of models could be had");
             continue;
         };
-        let in_use: Vec<&str> = member.models.iter().map(|model| model.id.as_str()).collect();
         let (now, place) = (gate.clock.now(), place(&member.base_url));
         let mut router = gate.router();
-        router.facts_mut().list(now, &member.provider.id, &place, listing, in_use);
+        router.facts_mut().list(now, &member.provider.id, &place, listing, in_use(member));
         came = true;
     }
     came
+}
+
+/// Looks up the models that lists have brought into use, before anybody is asked what the list has told. True when
+/// there were any.
+pub(super) fn look_up_added(gate: &Gate) -> bool {
+    let live = gate.live();
+    let mut router = gate.router();
+    let facts = router.facts_mut();
+    let mut any = false;
+    for member in live.roster.pool.members.iter().filter(|member| member.off.is_none()) {
+        any |= facts.list_added(&member.provider.id, &place(&member.base_url), in_use(member));
+    }
+    any
+}
+
+fn in_use(member: &Member) -> impl Iterator<Item = &str> {
+    member.models.iter().map(|model| model.id.as_str())
 }
 
 /// The members whose list is to be fetched: where models may be added from it and it was not seen yet, and where a

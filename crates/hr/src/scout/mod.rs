@@ -56,6 +56,10 @@ async fn round(gate: &Weak<Gate>) {
     if lists::fetch_due(&here).await {
         here.changed();
         here.refine();
+        if lists::look_up_added(&here) {
+            here.changed();
+            here.refine();
+        }
     }
     drop(here);
     ask_due(gate).await;

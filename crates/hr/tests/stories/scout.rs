@@ -12,7 +12,8 @@ use crate::house::{Guest, House};
 /// What `/v1/status` says of one ability of a provider's model.
 async fn ability(house: &House, provider: &str, at: usize, ability: &str) -> Value {
     let mut status = house.caller().get("/v1/status").await.json();
-    status["providers"][provider]["model_caps"][at]["abilities"][ability].take()
+    let place = format!("/providers/{provider}/model_caps/{at}/abilities/{ability}");
+    status.pointer_mut(&place).map(Value::take).unwrap_or_default()
 }
 
 /// The same once it is known.
@@ -219,6 +220,25 @@ async fn models_are_added_from_the_list_where_that_is_wanted() {
     assert_eq!(ids, [json!("old"), json!("new-70b"), json!("tiny-1b")]);
     let listed = house.caller().get("/v1/models").await.json().to_string();
     assert!(listed.contains("new-70b") && !listed.contains("dear") && !listed.contains("banned"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_list_also_tells_of_the_models_that_it_has_added() {
+    let models = json!([
+        {"id": "old", "context_length": 9_000, "supported_parameters": ["tools"]},
+        {"id": "added", "context_length": 7_000, "supported_parameters": ["temperature"]},
+    ]);
+    let script = Script::new().otherwise(called()).always(Match::path("/models"), list(models));
+    let fake = Fake::start(script).await.unwrap();
+    let guests = [Guest::new("alpha", &fake).model("old", "")];
+    let house = House::open(&guests, "AUTO_DISCOVER_MODELS=1").await;
+    scout::spawn(&house.gate);
+    let context = known(&house, "alpha", 1, "context").await;
+    assert_eq!((&context["value"], &context["source"]), (&json!(7_000), &json!("listed")));
+    let tools = ability(&house, "alpha", 1, "tools").await;
+    assert_eq!((&tools["value"], &tools["source"]), (&json!(false), &json!("listed")));
+    assert!(asked(&fake.calls()).is_empty(), "nothing is left to ask: {:?}", fake.calls());
+    assert_eq!(fake.calls().len(), 1, "one list is enough");
 }
 
 #[tokio::test]

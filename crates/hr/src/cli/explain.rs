@@ -36,8 +36,8 @@ pub struct Explain {
     #[arg(long, default_value = ROUTER_MODEL)]
     model: String,
 
-    /// The profile: `fast`, `best`, `frugal`, `balanced`
-    #[arg(long)]
+    /// The profile, where the model names none
+    #[arg(long, value_parser = ["balanced", "fast", "best", "frugal"])]
     profile: Option<String>,
 
     /// The request offers tools

@@ -3,10 +3,10 @@
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::desk::Desk;
+use crate::cli::desk::{self, Desk};
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
-use crate::cli::{print, talk, words};
+use crate::cli::{decided, print, talk, words};
 
 /// How many marks a full bar has.
 const BAR: usize = 10;
@@ -46,15 +46,12 @@ impl Quota {
         })?;
         let mut told: Value = match answer.status {
             200 => serde_json::from_slice(&answer.body)?,
-            status => {
-                let what =
-                    format!("the router at http://{address} does not tell what is left: HTTP {status}");
-                return Err(Advice::new(what, "`hr status` says how it is").into());
-            }
+            status => return Err(decided::unwelcome(status, address, desk).into()),
         };
         if let (Some(name), Some(owners)) = (&self.provider, told["owners"].as_array_mut()) {
-            let name = name.to_lowercase();
-            owners.retain(|owner| owner["provider"] == name.as_str());
+            let catalog = desk.catalog()?;
+            let wanted = desk::provider(&catalog, Some(name))?.id.as_str();
+            owners.retain(|owner| owner["provider"] == wanted);
         }
         if self.json {
             return print::json(&told);

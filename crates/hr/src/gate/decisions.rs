@@ -154,8 +154,8 @@ impl Wondering {
                 "profile" => wondering.profile = Some(value),
                 "tokens" => wondering.tokens = number()?,
                 "max_output" => wondering.max_output = Some(number()?),
-                "tools" => wondering.tools = is_yes(&value),
-                "vision" => wondering.vision = is_yes(&value),
+                "tools" => wondering.tools = yes_or_no(name, &value)?,
+                "vision" => wondering.vision = yes_or_no(name, &value)?,
                 _ => {
                     let known = "`model`, `profile`, `tokens`, `max_output`, `tools`, `vision`";
                     return Err(refused(format!("the query takes {known} and nothing else")));
@@ -204,8 +204,12 @@ impl Wondering {
     }
 }
 
-fn is_yes(value: &str) -> bool {
-    matches!(value, "1" | "true" | "yes")
+fn yes_or_no(name: &str, value: &str) -> Result<bool, Refusal> {
+    match value {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        _ => Err(refused(format!("`{name}` takes `1` or `0`"))),
+    }
 }
 
 fn refused(words: String) -> Refusal {

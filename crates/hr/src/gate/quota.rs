@@ -33,22 +33,26 @@ fn owner(live: &Live, now: Millis, quota: &OwnerQuota) -> Option<Value> {
         json!({ "id": id, "key_tail": tail, "joined": quota.joined.contains(id) })
     });
     told["keys"] = keys.collect();
-    for list in ["buckets", "held"] {
+    for (list, ahead) in AHEAD {
         for entry in told.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
-            count_down(entry, now);
+            count_down(entry, ahead, now);
         }
     }
     Some(told)
 }
 
-/// Says of each instant how far it is, and writes it so that people can read it.
-fn count_down(entry: &mut Value, now: Millis) {
-    const AHEAD: [(&str, &str); 3] =
-        [("resets_at", "resets_in_s"), ("until", "until_in_s"), ("test_at", "test_in_s")];
-    for (at, wait) in AHEAD {
-        let Some(instant) = entry[at].as_u64().map(Millis) else { continue };
-        entry[wait] = json!(now.until(instant).as_millis().div_ceil(1000));
-        entry[at] = json!(instant.to_rfc3339());
+/// The instants of an entry that lie ahead, with the name of how far that is.
+const AHEAD: [(&str, &[(&str, &str)]); 2] = [
+    ("buckets", &[("resets_at", "resets_in_s")]),
+    ("held", &[("until", "until_in_s"), ("test_at", "test_in_s")]),
+];
+
+/// Says of each instant how far it is, and writes it so that people can read it. What is not known is `null` in both.
+fn count_down(entry: &mut Value, ahead: &[(&str, &str)], now: Millis) {
+    for (at, wait) in ahead {
+        let instant = entry[at].as_u64().map(Millis);
+        entry[wait] = json!(instant.map(|instant| now.until(instant).as_millis().div_ceil(1000)));
+        entry[at] = json!(instant.map(Millis::to_rfc3339));
     }
     if let Some(instant) = entry["said_at"].as_u64().map(Millis) {
         entry["said_ago_s"] = json!(instant.until(now).as_secs());

@@ -96,6 +96,16 @@ async fn a_request_is_told_in_twelve_lines_and_computed_again() {
     );
     let no_model = hr(&router, "explain --model alpha/ --tokens x").await;
     assert_eq!(no_model.status.code(), Some(1));
+    for (mistake, words) in [
+        ("explain --profile swift", "frugal"),
+        ("quota aplha", "unknown provider `aplha`"),
+        ("quota aplha", "`alpha`"),
+    ] {
+        let output = hr(&router, mistake).await;
+        assert_eq!(output.status.code(), Some(1), "{mistake}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(words), "{mistake}: {told}");
+    }
 
     router.signal(Signal::TERM);
     assert_eq!(router.ended().await, Some(0));

@@ -196,5 +196,6 @@ async fn a_request_is_explained_without_being_sent() {
     let pinned = caller.get("/v1/explain?model=beta%2Fn").await.json();
     assert_eq!(pinned["plan"]["candidates"][0]["model"], "n", "{pinned}");
     assert_eq!(caller.get("/v1/explain?colour=red").await.status, 400);
+    assert_eq!(caller.get("/v1/explain?tools=perhaps").await.status, 400);
     assert_eq!(fake.calls().len(), 0, "nothing was sent");
 }

@@ -42,15 +42,17 @@ const MAX_OUTPUT: [&str; 6] = [
     "/limits/max_output_tokens",
 ];
 /// Where it is said whether tools are called.
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 6] = [
     "/supports_tools",
     "/capabilities/function_calling",
     "/capabilities/tools",
     "/capabilities/tool_use",
     "/capabilities/trained_for_tool_use",
-    "/chat_template_caps/supports_tools",
     "/supports_function_calling",
 ];
+/// Where a server says that the model's own template has a place for tools. One without may be helped out by the
+/// server, so only a yes says anything.
+const TOOLS_IN_TEMPLATE: &str = "/chat_template_caps/supports_tools";
 /// Where it is said whether images are seen.
 const VISION: [&str; 6] = [
     "/supports_image_in",
@@ -147,6 +149,7 @@ fn facts_of(entry: &Value) -> ListedModel {
         tools: flag(&TOOLS)
             .or_else(|| takes(&["tools", "function_calling"]))
             .or_else(|| does(&["tools", "function_calling", "function-calling", "tool_use"]))
+            .or_else(|| flag(&[TOOLS_IN_TEMPLATE]).filter(|yes| *yes))
             .or(backends.tools)
             .or_else(|| entry.get("supports_parallel_tool_calls").map(|_| true)),
         vision: flag(&VISION)

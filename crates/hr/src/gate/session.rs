@@ -3,9 +3,10 @@
 //! Clients say it in headers or fields of their own; for all others it is how the conversation begins, which each
 //! of its turns repeats. It is a number that says nothing of either, and one caller's never meet another's.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use hr_core::route::Work;
 use hr_wire::envelope::Envelope;
-use hr_wire::hub::Fingerprint;
 use hr_wire::json::{Cursor, Kind, Syntax, head};
 use http::HeaderMap;
 use serde::Deserialize;
@@ -41,7 +42,17 @@ pub fn of(caller: CallerId, headers: &HeaderMap, endpoint: Endpoint, body: &Enve
     if endpoint.work() != Work::Chat {
         return None;
     }
-    let key = |kind: &str, name: &str| Fingerprint::of(&format!("{:016x} {kind} {name}", caller.number())).0;
+    let hasher = |kind: &str| {
+        // Only this process ever compares them, and nobody else can see them.
+        let mut hasher = DefaultHasher::new();
+        (caller.number(), kind).hash(&mut hasher);
+        hasher
+    };
+    let key = |kind: &str, name: &str| {
+        let mut hasher = hasher(kind);
+        name.hash(&mut hasher);
+        hasher.finish()
+    };
     let named = |kind: &str, name: &str| Session { key: key(kind, name), begins: false };
     let header = |name: &&str| {
         let value = headers.get(*name)?.to_str().ok()?.trim();
@@ -53,8 +64,8 @@ pub fn of(caller: CallerId, headers: &HeaderMap, endpoint: Endpoint, body: &Enve
     }
     let found = NAMES.iter().find_map(header);
     found.or_else(|| field(body).map(|name| named("field", &name))).or_else(|| {
-        let start = Start::read(body)?;
-        Some(Session { key: key("start", &start.texts), begins: !start.goes_on })
+        let start = Start::read(body, hasher("start"))?;
+        Some(Session { key: start.texts.finish(), begins: !start.goes_on })
     })
 }
 
@@ -87,9 +98,8 @@ fn field(body: &Envelope) -> Option<String> {
 }
 
 /// How a conversation begins: what the system says, and the first words of the user.
-#[derive(Default)]
 struct Start {
-    texts: String,
+    texts: DefaultHasher,
     count: usize,
     seen_user: bool,
     goes_on: bool,
@@ -108,8 +118,8 @@ impl From<Syntax> for Stop {
 }
 
 impl Start {
-    fn read(body: &Envelope) -> Option<Self> {
-        let mut start = Self::default();
+    fn read(body: &Envelope, texts: DefaultHasher) -> Option<Self> {
+        let mut start = Self { texts, count: 0, seen_user: false, goes_on: false };
         for key in ["system", "instructions"] {
             if let Some(said) = body.get(key) {
                 start.content(&mut Cursor::new(said)).ok()?;
@@ -175,8 +185,7 @@ impl Start {
     fn text(&mut self, raw: &str) {
         if self.count < MOST_TEXTS {
             self.count += 1;
-            self.texts.push_str(head(raw, TEXT_HEAD));
-            self.texts.push_str(&format!("\n{}\n", raw.len()));
+            (head(raw, TEXT_HEAD), raw.len()).hash(&mut self.texts);
         }
     }
 }

@@ -5,24 +5,49 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 
+/// The thread of `hr` that keeps what is learned. No request ever waits for its work.
+const WRITER: &str = "store";
+
+/// CPU time of a process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    /// Of the threads that serve.
+    pub serving: Duration,
+    /// Of the one that writes to the disk what is to be kept.
+    pub keeping: Duration,
+}
+
+impl CpuTime {
+    /// What was used since then.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            serving: self.serving.saturating_sub(before.serving),
+            keeping: self.keeping.saturating_sub(before.keeping),
+        }
+    }
+}
+
 /// CPU time of all threads that the process has now, to the nanosecond.
 ///
 /// `/proc/PID/stat` would count ended threads too, but in ticks of 10 ms. The workers of both measured
 /// programs live as long as the process.
-pub fn cpu_time(process: u32) -> Result<Duration> {
+pub fn cpu_time(process: u32) -> Result<CpuTime> {
     let tasks = format!("/proc/{process}/task");
-    let mut nanoseconds = 0;
+    let mut used = CpuTime::default();
     for task in std::fs::read_dir(&tasks).with_context(|| format!("`{tasks}` cannot be read"))? {
         // A thread may end between the listing and the reading; its time is then no longer to be had.
-        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let task = task?.path();
+        let Ok(text) = std::fs::read_to_string(task.join("schedstat")) else { continue };
         let on_cpu: u64 = text
             .split_whitespace()
             .next()
             .and_then(|field| field.parse().ok())
             .ok_or_else(|| anyhow!("`{tasks}` has a `schedstat` without a time"))?;
-        nanoseconds += on_cpu;
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let part = if name.trim_end() == WRITER { &mut used.keeping } else { &mut used.serving };
+        *part += Duration::from_nanos(on_cpu);
     }
-    Ok(Duration::from_nanos(nanoseconds))
+    Ok(used)
 }
 
 /// Memory of a process, in KiB.

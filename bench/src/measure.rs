@@ -39,6 +39,7 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     let rounds = bench.rounds(begin)?;
 
     let mut rows: Vec<Row> = rounds.courses.iter().map(Course::row).collect();
+    rows.push(Row::absolute("Chat: CPU to keep a small request", "µs", None, median(&rounds.keeping), 20.0));
     rows.push(added("Chat: added latency, p50", &rounds.latency));
     rows.push(added("Chat: added time to first token, p50", &rounds.first_token));
     rows.push(Row::absolute("cold start", "ms", None, median(&starts), 12.0));
@@ -100,8 +101,16 @@ struct Trio {
     hr: f64,
 }
 
+/// CPU microseconds for one of many.
+struct Each {
+    serving: f64,
+    keeping: f64,
+}
+
 struct Rounds {
     courses: Vec<Course>,
+    /// What it took besides to keep a small request, in microseconds.
+    keeping: Vec<f64>,
     latency: Vec<Trio>,
     first_token: Vec<Trio>,
     /// Of `hr`, in MiB.
@@ -183,6 +192,7 @@ impl Bench<'_> {
         let routers = [chat?, anthropic?, responses?];
         let mut rounds = Rounds {
             courses: course::all(),
+            keeping: Vec::new(),
             latency: Vec::new(),
             first_token: Vec::new(),
             resident_after: 0.0,
@@ -217,11 +227,15 @@ impl Bench<'_> {
         for upstream in Dialect::ALL {
             let router = &routers[upstream.index()];
             for kind in Kind::ALL {
-                let used = self.cpu(proxy, upstream, kind).context("the proxy")?;
+                let used = self.cpu(proxy, upstream, kind).context("the proxy")?.serving;
                 let courses = rounds.courses.iter_mut();
                 for course in courses.filter(|course| course.upstream == upstream && course.kind == kind) {
                     let name = course.row().name;
-                    course.add(used, self.cpu(router, course.client, kind).context(name)?);
+                    let router = self.cpu(router, course.client, kind).context(name)?;
+                    course.add(used, router.serving);
+                    if (kind, upstream, course.client) == (Kind::Small, Dialect::OpenaiChat, upstream) {
+                        rounds.keeping.push(router.keeping);
+                    }
                 }
             }
         }
@@ -234,12 +248,13 @@ impl Bench<'_> {
     }
 
     /// CPU microseconds for each request, or for each chunk of a stream.
-    fn cpu(&self, server: &Server, dialect: Dialect, kind: Kind) -> Result<f64> {
+    fn cpu(&self, server: &Server, dialect: Dialect, kind: Kind) -> Result<Each> {
         let load = kind.load(&self.plan);
         let before = gauge::cpu_time(server.id())?;
         self.send(server.address, dialect, &load)?;
-        let used = gauge::cpu_time(server.id())?.saturating_sub(before);
-        Ok(used.as_secs_f64() * 1e6 / (load.total() * load.chunks.max(1)) as f64)
+        let used = gauge::cpu_time(server.id())?.since(before);
+        let each = |used: Duration| used.as_secs_f64() * 1e6 / (load.total() * load.chunks.max(1)) as f64;
+        Ok(Each { serving: each(used.serving), keeping: each(used.keeping) })
     }
 
     fn times(&self, proxy: &Server, hr: &Server, load: &Loop, time: fn(&Seen) -> f64) -> Result<Trio> {

@@ -85,6 +85,12 @@ async fn each_key_is_told_by_itself_and_a_bad_one_fails_the_command() {
     let found = found(&said);
     let works: Vec<_> = found["keys"].as_array().unwrap().iter().map(|key| key["works"].as_bool()).collect();
     assert_eq!(works, [Some(true), Some(false), Some(false), Some(true)], "{found}");
+    let valid: Vec<_> = found["keys"].as_array().unwrap().iter().map(|key| key["valid"].as_bool()).collect();
+    assert_eq!(
+        valid,
+        [Some(true), Some(false), Some(true), Some(true)],
+        "a key is good whose quota is used up"
+    );
     let bad = &found["keys"][1]["models"][0];
     assert_eq!((&bad["kind"], &bad["status"]), (&"bad_key".into(), &401.into()), "{bad}");
     assert!(bad["advice"].as_str().unwrap().contains("https://alpha.example/keys"), "{bad}");
@@ -93,6 +99,8 @@ async fn each_key_is_told_by_itself_and_a_bad_one_fails_the_command() {
     assert!(spent["retry_after_s"].as_u64().unwrap() >= 3500, "{spent}");
     assert!(found["keys"][3]["models"][0]["first_token_ms"].as_u64().unwrap() >= 700);
     assert!(!said.out.contains("canary") && !said.err.contains("canary"), "{said:?}");
+    let told = run(scene(&fake, &keys(4), MODEL), "try").await.out;
+    assert!(told.contains("does not work") && told.contains("is valid, but serves nothing now"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

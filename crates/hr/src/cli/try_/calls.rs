@@ -107,6 +107,7 @@ fn untried(member: &Member, key: usize) -> Tried {
         key_tail: key.secret.as_ref().map(Secret::tail),
         source: key.source.clone(),
         owner: key.owner.clone(),
+        valid: None,
         works: None,
         account: BTreeMap::new(),
         models: Vec::new(),
@@ -132,9 +133,7 @@ fn complete(member: &Member, list: Option<&Listing>, tried: &mut Tried) {
             finding.vision = said(listed.vision).or(finding.vision);
         }
     }
-    let called = tried.models.iter().any(|finding| finding.ending != Ending::Skipped);
-    let served = tried.models.iter().any(|finding| finding.ending == Ending::Served);
-    tried.works = called.then_some(served);
+    tried.judge();
 }
 
 /// One key that is being tried.

@@ -20,6 +20,8 @@ pub struct Tried {
     pub source: KeySource,
     /// Its declared owner.
     pub owner: Option<String>,
+    /// Whether the provider knows it, be its quota used up or its money spent. Unknown where no reply tells.
+    pub valid: Option<bool>,
     /// Whether it works: a model has served. Unknown where none was called.
     pub works: Option<bool>,
     /// What the provider's replies say of whose key it is.
@@ -32,6 +34,18 @@ impl Tried {
     /// Whether it was called and does not work.
     pub fn fails(&self) -> bool {
         self.works == Some(false)
+    }
+
+    /// Sums up what its calls have shown.
+    pub fn judge(&mut self) {
+        let any = |shows: fn(&Finding) -> bool| self.models.iter().any(shows);
+        let served = any(|finding| finding.ending == Ending::Served);
+        let refused = any(|finding| finding.kind == Some(FailureKind::BadKey));
+        self.works = any(|finding| finding.ending != Ending::Skipped).then_some(served);
+        self.valid = match served || any(Finding::knows_the_key) {
+            true => Some(true),
+            false => refused.then_some(false),
+        };
     }
 }
 
@@ -88,6 +102,12 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether it failed in a way in which only a key that is known fails.
+    fn knows_the_key(&self) -> bool {
+        use FailureKind::{ModelForbidden, NoMoney, QuotaSpent, RateLimited};
+        matches!(self.kind, Some(QuotaSpent | RateLimited | NoMoney | ModelForbidden))
+    }
+
     /// A call that was not made, with the reason.
     pub fn skipped(model: &str, spend: SpendClass, why: &str) -> Self {
         Self {

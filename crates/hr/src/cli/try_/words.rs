@@ -117,10 +117,11 @@ pub fn told(keys: &[Tried], took: Duration, paint: &Paint) -> String {
     let mut text = String::new();
     for key in keys {
         let tail = key.key_tail.as_ref().map_or_else(|| "account".to_owned(), |tail| format!("…{tail}"));
-        let verdict = match key.works {
-            Some(true) => paint.good("works"),
-            Some(false) => paint.bad("does not work"),
-            None => paint.doubtful("was not called"),
+        let verdict = match (key.works, key.valid) {
+            (Some(true), _) => paint.good("works"),
+            (Some(false), Some(true)) => paint.doubtful("is valid, but serves nothing now"),
+            (Some(false), _) => paint.bad("does not work"),
+            (None, _) => paint.doubtful("was not called"),
         };
         let owner = key.owner.as_ref().map_or_else(String::new, |owner| format!(", owner {owner}"));
         let place = common::source(&key.source);

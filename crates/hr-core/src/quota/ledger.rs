@@ -184,8 +184,10 @@ impl Ledger {
                 account.refresh(now, Some(model));
             }
         }
-        if trial == Some(Trial::Limit) {
-            self.trials.begin();
+        match trial {
+            Some(Trial::Limit) => self.trials.begin(),
+            Some(Trial::Claim) => self.note_test(now, self.home(seat.key)),
+            None => {}
         }
         let call = UnderWay { key: seat.key, model, amounts, at: now, trial };
         let place = self.vacant.pop().unwrap_or_else(|| {

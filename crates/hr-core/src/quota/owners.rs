@@ -90,6 +90,10 @@ impl Ledger {
         (place, unexpected): (Option<usize>, bool),
         lessons: &mut Vec<Lesson>,
     ) -> bool {
+        // Whose it is with is known well enough; that somebody is missing shows when they are refused.
+        if self.sure_joint(home).is_some() {
+            return false;
+        }
         let bucket = place.map(|place| &self.accounts[home].buckets[place]);
         let limit = bucket.and_then(|bucket| bucket.hard_limit(now));
         let own = bucket.map_or(0.0, |bucket| bucket.own(now));
@@ -126,6 +130,21 @@ impl Ledger {
         true
     }
 
+    /// Takes note of a test of an owner, and so of all that are held to be one with them.
+    pub(super) fn note_test(&mut self, now: Millis, home: usize) {
+        let Some(joint) = self.sure_joint(home) else { return };
+        let members = self.unions.get(&joint).map(|union| union.members.clone()).unwrap_or_default();
+        for account in members.into_iter().map(|(member, ..)| member).chain([joint]) {
+            self.accounts[account].tested = Some(now);
+            self.accounts[account].refresh(now, None);
+        }
+    }
+
+    /// The account of those that are held to be one with an account.
+    pub(super) fn sure_joint(&self, home: usize) -> Option<usize> {
+        self.accounts[home].joint.filter(|joint| self.accounts[*joint].sure_until > Millis(0))
+    }
+
     fn may_be_one(&self, now: Millis, home: usize, other: usize) -> bool {
         let pair = self.pairs.get(&(home.min(other), home.max(other)));
         if pair.is_some_and(|pair| now < pair.apart_until) {
@@ -150,10 +169,22 @@ impl Ledger {
         let held = account.holds.iter().any(|held| held.models == *models && now < held.until);
         match bucket {
             Some(wanted) => {
-                let place = account.find(&wanted.models, wanted.unit, wanted.span)?;
-                let bucket = &account.buckets[place];
-                let full = bucket.hard_limit(now).is_some_and(|limit| bucket.taken(now) >= limit * 0.9);
-                ((full || held || unexpected) && bucket.own(now) >= 1.0).then(|| bucket.own(now))
+                let same = account.find(&wanted.models, wanted.unit, wanted.span);
+                let bucket = same.map(|place| &account.buckets[place]);
+                let is_full = |bucket: &Bucket| {
+                    bucket.hard_limit(now).is_some_and(|limit| bucket.taken(now) >= limit * 0.9)
+                };
+                let own = bucket.map_or(0.0, |bucket| bucket.own(now));
+                if own >= 1.0 {
+                    return (bucket.is_some_and(is_full) || held || unexpected).then_some(own);
+                }
+                // Its bucket may have been made when its calls had been served, or be named in another way.
+                let served = self.served(now, other, models);
+                let full = || {
+                    let alike = account.buckets.iter().filter(|bucket| bucket.unit == wanted.unit);
+                    alike.filter(|bucket| bucket.models == wanted.models).any(is_full)
+                };
+                (wanted.unit == LimitUnit::Requests && served >= 1.0 && (held || full())).then_some(served)
             }
             None => {
                 let served = self.served(now, other, models);

@@ -79,6 +79,8 @@ struct KeptHold {
     until: Millis,
     because: FailureKind,
     strikes: u8,
+    #[serde(default)]
+    stated: bool,
     refused_at: Millis,
     claim: Claim,
 }
@@ -165,6 +167,7 @@ impl KeptHold {
             until: held.until,
             because: held.because,
             strikes: held.strikes,
+            stated: held.stated,
             refused_at: held.refused_at,
             claim: held.claim,
         }
@@ -178,7 +181,7 @@ impl KeptHold {
             until: self.until.min(longest),
             because: self.because,
             strikes: self.strikes,
-            stated: true,
+            stated: self.stated,
             refused_at: self.refused_at.min(now),
             claim: self.claim.by(now),
         }

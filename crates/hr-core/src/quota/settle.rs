@@ -138,6 +138,8 @@ impl Ledger {
                 self.accounts[account].refresh(now, Some(call.model));
             }
         }
+        for lesson in &ended.lessons {
+        }
         ended.lessons
     }
 
@@ -195,6 +197,7 @@ impl Ledger {
         }
         let home = self.home(call.key);
         let joint = self.accounts[home].joint;
+        let sure = self.sure_joint(home).is_some();
         let mut stranger = false;
         let tokens = reported(call.amounts, usage);
         for account in self.accounts_of(call.key) {
@@ -212,8 +215,11 @@ impl Ledger {
                 let tried = bucket.trial_from.is_none() && call.trial == Some(Trial::Limit);
                 let since = bucket.claim.filter(|claim| claim.since < begun);
                 if tried || since.is_some() && begun >= bucket.window.began(now) {
+                    // Calls are countable, and what fills evenly may have had room for one more.
+                    let exact =
+                        bucket.unit == LimitUnit::Requests && !matches!(bucket.window, Window::Draining(_));
+                    stranger |= Some(account) == joint && (exact || !sure);
                     bucket.disproved(now);
-                    stranger |= Some(account) == joint;
                     free = free.or(since.map(|_| scope_of(account, &bucket.models)));
                 }
             }
@@ -237,7 +243,7 @@ impl Ledger {
         }
         if let Some(joint) = joint {
             let soon = self.unions.get(&joint).is_some_and(|union| union.is_disproved_by(home, begun, now));
-            if stranger && self.accounts[joint].sure_until > Millis(0) {
+            if stranger && sure {
                 self.contradict(now, home, &mut ended.lessons);
             } else if stranger || soon {
                 self.part(ended.now, home, &mut ended.lessons);
@@ -262,13 +268,18 @@ impl Ledger {
             bucket.models.covers(model) && near && bucket.hard_limit(now).is_some()
         });
         let span = super::calendar::span_of(pattern.lasts);
-        if known || self.accounts[account].find(&models, pattern.unit, span).is_some() {
+        let found = self.accounts[account].find(&models, pattern.unit, span);
+        let taken =
+            found.is_some_and(|place| self.accounts[account].buckets[place].hard_limit(now).is_some());
+        if known || taken {
             return;
         }
-        let Some(place) = self.open(now, account, models, pattern.unit, span, None) else { return };
+        let place = found.or_else(|| self.open(now, account, models, pattern.unit, span, None));
+        let Some(place) = place else { return };
         let bucket = &mut self.accounts[account].buckets[place];
-        let ends = pattern.began.after(pattern.lasts);
-        let mut fixed = Fixed::going(Some(pattern.lasts), pattern.began, ends);
+        // What lasts nearly a minute lasts a minute: it was told in whole seconds.
+        let lasts = span.and_then(super::calendar::length).unwrap_or(pattern.lasts);
+        let mut fixed = Fixed::going(Some(lasts), pattern.began, pattern.began.after(lasts));
         fixed.aligned = true;
         bucket.window = Window::Fixed(fixed);
         bucket.set_limit(Source::Refusals, Some(pattern.limit.floor().max(1.0)));
@@ -409,6 +420,10 @@ impl Ledger {
         let borne_out = bucket.is_some_and(|bucket| bucket.borne_out(now));
         let stated_until = stated.map(|wait| now.after(wait));
         let fresh = self.strike(ended, account, &models, failure.kind, stated, borne_out);
+        // Who is one waits for the same, where nothing else tells what for.
+        if let Some(joint) = self.sure_joint(home).filter(|_| account == home && named.is_empty()) {
+            self.strike(ended, joint, &models, failure.kind, stated, borne_out);
+        }
         if !fresh {
             return;
         }

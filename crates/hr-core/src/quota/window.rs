@@ -78,10 +78,27 @@ pub(super) struct Draining {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum KeptWindow {
-    Rolling { length: u64, log: Vec<(Millis, f64)> },
-    Fixed { length: Option<u64>, cycle: Option<Cycle>, began: Millis, ends: Option<Millis>, used: f64 },
-    Draining { rate: f64, at: Millis, used: f64 },
-    Still { used: f64 },
+    Rolling {
+        length: u64,
+        log: Vec<(Millis, f64)>,
+    },
+    Fixed {
+        length: Option<u64>,
+        cycle: Option<Cycle>,
+        began: Millis,
+        ends: Option<Millis>,
+        used: f64,
+        #[serde(default)]
+        aligned: bool,
+    },
+    Draining {
+        rate: f64,
+        at: Millis,
+        used: f64,
+    },
+    Still {
+        used: f64,
+    },
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -278,6 +295,7 @@ impl Window {
                 began: fixed.began,
                 ends: fixed.ends,
                 used: fixed.used,
+                aligned: fixed.aligned,
             },
             Self::Draining(Draining { rate, at, used }) => {
                 KeptWindow::Draining { rate: *rate, at: *at, used: *used }
@@ -406,10 +424,10 @@ impl KeptWindow {
                 rolling.log.make_contiguous().sort_by_key(|one| one.at);
                 Window::Rolling(rolling)
             }
-            Self::Fixed { length, cycle, began, ends, used } => {
+            Self::Fixed { length, cycle, began, ends, used, aligned } => {
                 let length = length.map(Duration::from_millis);
                 let (began, ends) = (began.min(now), ends.map(|ends| ends.min(now.after(2 * LONGEST))));
-                Window::Fixed(Fixed { length, cycle, ahead, began, ends, aligned: false, used: amount(used) })
+                Window::Fixed(Fixed { length, cycle, ahead, began, ends, aligned, used: amount(used) })
             }
             Self::Draining { rate, at, used } => Window::Draining(Draining {
                 rate: amount(rate).max(1e-9),

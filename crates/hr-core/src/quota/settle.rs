@@ -138,8 +138,6 @@ impl Ledger {
                 self.accounts[account].refresh(now, Some(call.model));
             }
         }
-        for lesson in &ended.lessons {
-        }
         ended.lessons
     }
 

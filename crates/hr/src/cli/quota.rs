@@ -1,12 +1,18 @@
 //! `hr quota`
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use clap::Args;
-use serde_json::Value;
+use hr_core::route::Router;
+use hr_core::time::Millis;
+use serde_json::{Value, json};
 
 use crate::cli::desk::{self, Desk};
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
 use crate::cli::{decided, print, talk, words};
+use crate::gate;
+use crate::store::{Reader, StoreError};
 
 /// How many marks a full bar has.
 const BAR: usize = 10;
@@ -26,6 +32,9 @@ const LITTLE: f64 = 0.2;
 ///   hr quota
 ///   hr quota groq         of one provider
 ///   hr quota --json       as the router's `/v1/quota` has it
+///
+/// Without a router that runs it tells what the last one has kept; as JSON that is
+/// marked `"kept": true`.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Quota {
@@ -40,13 +49,13 @@ pub struct Quota {
 impl Quota {
     pub fn run(self, desk: &Desk) -> anyhow::Result<()> {
         let (address, key) = desk.way_in()?;
-        let answer = talk::get(address, "/v1/quota", key.as_ref()).map_err(|error| {
-            let what = format!("no router runs at http://{address}, and only a router knows what is left");
-            Advice::new(what, "start one with `hr start`").because(error)
-        })?;
-        let mut told: Value = match answer.status {
-            200 => serde_json::from_slice(&answer.body)?,
-            status => return Err(decided::unwelcome(status, address, desk).into()),
+        let mut told: Value = match talk::get(address, "/v1/quota", key.as_ref()) {
+            Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)?,
+            Ok(answer) => return Err(decided::unwelcome(answer.status, address, desk).into()),
+            Err(error) => kept(desk)?.ok_or_else(|| {
+                let what = format!("no router runs at http://{address}, and none has kept what is left");
+                Advice::new(what, "start one with `hr start`").because(error)
+            })?,
         };
         if let (Some(name), Some(owners)) = (&self.provider, told["owners"].as_array_mut()) {
             let catalog = desk.catalog()?;
@@ -57,8 +66,27 @@ impl Quota {
             return print::json(&told);
         }
         let owners = told["owners"].as_array().map(Vec::as_slice).unwrap_or_default();
-        print::out(&page(owners, &Paint::stdout()))
+        let heading = match told["kept"] == true {
+            true => format!("No router runs at http://{address}: this is what the last one knew.\n\n"),
+            false => String::new(),
+        };
+        print::out(&(heading + &page(owners, &Paint::stdout())))
     }
+}
+
+/// What a router that does not run any more has kept; nothing where none ever ran.
+fn kept(desk: &Desk) -> anyhow::Result<Option<Value>> {
+    let advice = |error: StoreError| Advice::new(error.to_string(), error.hint());
+    let Some(reader) = Reader::open(&desk.store_path()).map_err(advice)? else { return Ok(None) };
+    let changes = reader.kept().map_err(advice)?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX));
+    let mut router = Router::new();
+    let roster = router.install(now, desk.load()?.pool);
+    router.restore(now, changes);
+    let mut told = gate::quota::page(&roster, now, &router.quota(now, &roster));
+    told["kept"] = json!(true);
+    Ok(Some(told))
 }
 
 /// All owners with all their limits.

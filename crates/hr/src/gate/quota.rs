@@ -1,6 +1,7 @@
 //! `GET /v1/quota`: what is left of every limit that is known, owner by owner.
 
 use hr_core::quota::OwnerQuota;
+use hr_core::route::Roster;
 use hr_core::secret::Secret;
 use hr_core::time::Millis;
 use http::StatusCode;
@@ -13,19 +14,23 @@ use super::{Gate, Live};
 pub fn quota(gate: &Gate, live: &Live) -> Answer {
     let now = gate.clock.now();
     let quotas = gate.router().quota(now, &live.roster);
-    let body = json!({ "now": now.to_rfc3339(), "owners": by_owner(live, now, &quotas) });
-    answer::json(StatusCode::OK, &body)
+    answer::json(StatusCode::OK, &page(&live.roster, now, &quotas))
+}
+
+/// All that is told of quotas.
+pub fn page(roster: &Roster, now: Millis, quotas: &[OwnerQuota]) -> Value {
+    json!({ "now": now.to_rfc3339(), "owners": by_owner(roster, now, quotas) })
 }
 
 /// The quotas as they are told: keys by their tails, instants also in seconds from now.
-pub fn by_owner(live: &Live, now: Millis, quotas: &[OwnerQuota]) -> Vec<Value> {
-    quotas.iter().filter_map(|quota| owner(live, now, quota)).collect()
+pub fn by_owner(roster: &Roster, now: Millis, quotas: &[OwnerQuota]) -> Vec<Value> {
+    quotas.iter().filter_map(|quota| owner(roster, now, quota)).collect()
 }
 
 /// One owner; nothing where it cannot be written, which no number of it may prevent.
-fn owner(live: &Live, now: Millis, quota: &OwnerQuota) -> Option<Value> {
+fn owner(roster: &Roster, now: Millis, quota: &OwnerQuota) -> Option<Value> {
     let mut told = serde_json::to_value(quota).ok()?;
-    let member = live.roster.pool.members.iter().find(|member| member.provider.id == quota.provider);
+    let member = roster.pool.members.iter().find(|member| member.provider.id == quota.provider);
     told["name"] = json!(member.map(|member| &member.provider.name));
     let keys = quota.keys.iter().map(|id| {
         let key = member.and_then(|member| member.keys.iter().find(|key| key.id == *id));

@@ -62,7 +62,7 @@ pub fn status(gate: &Gate, live: &Live) -> Answer {
         let router = gate.router();
         (router.snapshot(now, &live.roster), router.quota(now, &live.roster))
     };
-    let limits = quota::by_owner(live, now, &quotas);
+    let limits = quota::by_owner(&live.roster, now, &quotas);
     let pool = &live.roster.pool;
     let providers: Map<String, Value> = pool
         .members

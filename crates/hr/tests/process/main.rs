@@ -11,6 +11,7 @@ mod full_disk;
 mod kills;
 mod log;
 mod many;
+mod quota;
 mod reload;
 mod signals;
 mod tls;

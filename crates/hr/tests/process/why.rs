@@ -16,7 +16,7 @@ const MAX_LINES: usize = 12;
 const KEY: &str = "sk-canary-upstream-55aa01";
 
 /// Runs a command in the router's home.
-async fn hr(router: &Router, arguments: &str) -> Output {
+pub async fn hr(router: &Router, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hr"));
     command
         .args(arguments.split_whitespace())
@@ -27,7 +27,7 @@ async fn hr(router: &Router, arguments: &str) -> Output {
 }
 
 /// What a command says that works.
-async fn told(router: &Router, arguments: &str) -> String {
+pub async fn told(router: &Router, arguments: &str) -> String {
     let output = hr(router, arguments).await;
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();

@@ -15,6 +15,9 @@ use crate::time::Millis;
 /// The part of a limit that own use must stay below for a refusal to be a surprise.
 const SURPRISE: f64 = 0.5;
 
+/// Likewise where use and limit are known exactly.
+const SURPRISE_IF_EXACT: f64 = 0.9;
+
 /// The part of a limit that two owners must have used together to explain it.
 const EXPLAINED: f64 = 0.5;
 
@@ -97,8 +100,16 @@ impl Ledger {
         let bucket = place.map(|place| &self.accounts[home].buckets[place]);
         let limit = bucket.and_then(|bucket| bucket.hard_limit(now));
         let own = bucket.map_or(0.0, |bucket| bucket.own(now));
+        // Calls are counted exactly, where the limit is known from the provider itself.
+        let exact = bucket.is_some_and(|bucket| {
+            let named = bucket.limit(now).is_some_and(|(_, source)| source <= Source::Body);
+            named && !bucket.unnamed && bucket.unit == LimitUnit::Requests
+        });
+        let lately = if exact { self.served(now, home, models) } else { 0.0 };
+        let own = own.max(lately);
         let surprising = unexpected
             || match limit {
+                Some(limit) if exact => own < limit * SURPRISE_IF_EXACT,
                 Some(limit) => own < limit * SURPRISE,
                 None => own < 1.0 && self.served(now, home, models) < 1.0,
             };
@@ -108,13 +119,17 @@ impl Ledger {
         let others = (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE);
         let candidates = others.filter(|other| self.may_be_one(now, home, *other));
         let explains = candidates
-            .filter_map(|other| Some((other, self.filled(now, other, models, (bucket, unexpected))?)));
-        let Some((other, used)) = explains.max_by(|(_, one), (_, other)| one.total_cmp(other)) else {
+            .filter_map(|other| {
+                Some((other, self.filled(now, other, models, (bucket, unexpected || exact))?))
+            })
+            .filter(|(_, used)| limit.is_none_or(|limit| own + used >= limit * EXPLAINED));
+        // Who is one has used just the limit together; where that is not known, who has used the most.
+        let misfit = |used: f64| limit.map_or(-used, |limit| (own + used - limit).abs());
+        let Some((other, _)) =
+            explains.min_by(|(_, one), (_, other)| misfit(*one).total_cmp(&misfit(*other)))
+        else {
             return false;
         };
-        if limit.is_some_and(|limit| own + used < limit * EXPLAINED) {
-            return false;
-        }
         let until = self.accounts[home].holds.iter().filter(|held| held.models == *models);
         let until = until.map(|held| held.until).max().unwrap_or(now);
         // What has come twice will come again.

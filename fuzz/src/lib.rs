@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod events;
+pub mod limits;
 pub mod listing;
 pub mod request;
 pub mod stream;

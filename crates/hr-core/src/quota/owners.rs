@@ -125,9 +125,17 @@ impl Ledger {
             .filter(|(_, used)| limit.is_none_or(|limit| own + used >= limit * EXPLAINED));
         // Who is one has used just the limit together; where that is not known, who has used the most.
         let misfit = |used: f64| limit.map_or(-used, |limit| (own + used - limit).abs());
-        let Some((other, _)) =
-            explains.min_by(|(_, one), (_, other)| misfit(*one).total_cmp(&misfit(*other)))
-        else {
+        // Both see that somebody else uses it: whoever sees nothing of the kind is less likely.
+        let blind = |other: usize| {
+            bucket.filter(|bucket| bucket.surprised).is_some_and(|bucket| {
+                let same = self.accounts[other].find(&bucket.models, bucket.unit, bucket.span);
+                !same.is_some_and(|place| self.accounts[other].buckets[place].surprised)
+            })
+        };
+        let best = explains.min_by(|(one, ones), (other, others)| {
+            blind(*one).cmp(&blind(*other)).then(misfit(*ones).total_cmp(&misfit(*others)))
+        });
+        let Some((other, _)) = best else {
             return false;
         };
         let until = self.accounts[home].holds.iter().filter(|held| held.models == *models);
@@ -135,6 +143,10 @@ impl Ledger {
         // What has come twice will come again.
         let pair = self.pairs.entry((home.min(other), home.max(other))).or_default();
         let sure = pair.joined.replace(now).is_some_and(|before| now < before.after(SURE_FOR));
+        // Who is only supposed to belong to them does not come along.
+        if sure && self.sure_joint(other).is_none() {
+            self.leave(now, other);
+        }
         self.unite(now, other, home, if sure { Millis(0) } else { until });
         if let Some(joint) = self.accounts[home].joint.filter(|_| sure) {
             self.accounts[joint].sure_until = now.after(SURE_TRIED_EVERY);

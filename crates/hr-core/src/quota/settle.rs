@@ -269,7 +269,9 @@ impl Ledger {
         let found = self.accounts[account].find(&models, pattern.unit, span);
         let taken =
             found.is_some_and(|place| self.accounts[account].buckets[place].hard_limit(now).is_some());
-        if known || taken {
+        // By such lengths nobody counts: it is how often calls came.
+        let odd = span.is_none() && pattern.lasts > MINUTE;
+        if known || taken || odd {
             return;
         }
         let place = found.or_else(|| self.open(now, account, models, pattern.unit, span, None));

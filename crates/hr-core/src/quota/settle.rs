@@ -217,7 +217,12 @@ impl Ledger {
                     let exact =
                         bucket.unit == LimitUnit::Requests && !matches!(bucket.window, Window::Draining(_));
                     stranger |= Some(account) == joint && (exact || !sure);
+                    let (lies, doubted_until) = (bucket.lies, bucket.doubted_until);
                     bucket.disproved(now);
+                    // How much a call takes may be misjudged, and who is one: the provider's word is not doubted for it.
+                    if Some(account) == joint || bucket.unit != LimitUnit::Requests {
+                        (bucket.lies, bucket.doubted_until) = (lies, doubted_until);
+                    }
                     free = free.or(since.map(|_| scope_of(account, &bucket.models)));
                 }
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hr_core::catalog::SpendClass;
-use hr_core::failure::Failure;
+use hr_core::failure::{Failure, FailureKind};
 use hr_core::pool::{Member, Pool, PoolModel, Rotation};
 use hr_core::route::record::{Draft, MADE_UP, MAX_BYTES, Outcome as Came, RULES, Record, Subject};
 use hr_core::route::replay::{Replay, replay};
@@ -251,6 +251,19 @@ fn who_is_passed_over_is_grouped_by_reason() {
         [("cooldown", 2, Some(KINDS[2]), "a/m#a-0 a/m#a-1".to_owned()), ("tools", 1, None, "b/n".to_owned())]
     );
     assert!(first > world.now && first < world.now.after(Duration::from_secs(3_600)), "{first:?}");
+}
+
+#[test]
+fn what_holds_for_some_of_those_passed_over_is_not_said_of_all() {
+    let mut world = World::new(pool(vec![member("a", vec![model("m", 3)], 2)]));
+    for (name, kind) in [("a/m/0", FailureKind::BadKey), ("a/m/1", FailureKind::NoMoney)] {
+        let choice = world.choice(name);
+        world.fail(&choice, because(kind, 60));
+    }
+    let record = read(&serve(&mut world, &mut Numbers(1), &Ask::default(), 0));
+    let rests = &record.plans[0].excluded;
+    assert_eq!((rests.len(), rests[0].gate.as_ref(), rests[0].count), (1, "cooldown", 2), "{rests:?}");
+    assert_eq!(rests[0].because, None, "one key is bad, and the other has no money");
 }
 
 #[test]

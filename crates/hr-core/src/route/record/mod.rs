@@ -260,7 +260,7 @@ pub struct PassedOver {
     /// When the first of them can be asked again, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,
-    /// The failure that led to it, of the first.
+    /// The failure that led to it, where it is the same for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<FailureKind>,
     /// Some of them: provider, model and key, as far as each is meant.

@@ -181,7 +181,7 @@ fn passed_over(subject: &Subject<'_>) -> Vec<PassedOver> {
                     gate: Cow::Borrowed(exclusion.gate.code()),
                     count: 0,
                     until: None,
-                    because: None,
+                    because: exclusion.because,
                     who: Vec::new(),
                 });
                 groups.len() - 1
@@ -189,7 +189,7 @@ fn passed_over(subject: &Subject<'_>) -> Vec<PassedOver> {
         };
         let group = &mut groups[at];
         group.count += 1 + exclusion.alike;
-        group.because = group.because.or(exclusion.because);
+        group.because = group.because.filter(|because| exclusion.because == Some(*because));
         group.until = match (group.until, exclusion.until) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -125,8 +125,9 @@ impl Account {
                 block.test_from = block.test_from.max(tested.after(FIRST_TEST));
             }
             // That they are one is no more than a guess.
-            if joint {
-                block.trial_from = block.trial_from.min(now.max(self.sure_until));
+            if joint && let Some(place) = place {
+                let from = self.buckets[place].union_trial_from(now).max(self.sure_until);
+                block.trial_from = block.trial_from.min(from);
             }
             (place, block)
         })

@@ -1,5 +1,6 @@
 //! One limit of one owner: how much there is, how much of it is used, and how sure that is.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::claim::{Block, Claim, NEVER, kind_of};
@@ -28,6 +29,12 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
 /// How long to wait for a place among calls that are made at the same time.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long to wait before a limit is tried that says nothing of when it is whole again.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// How many ends of calls are remembered.
+const MOST_ENDED: usize = 64;
 
 /// The part of a limit that is own use when our own count bears a refusal out.
 const BORNE_OUT: f64 = 0.9;
@@ -62,6 +69,10 @@ pub(super) struct Bucket {
     /// It was used by somebody else while we watched.
     pub(super) surprised: bool,
     pub(super) claim: Option<Claim>,
+    /// When the calls ended that have ended last, and what each took.
+    ended: VecDeque<(Millis, f64)>,
+    /// Nobody has said when it is whole again: the end of its span is a guess, and the wait before that is tried.
+    pub(super) guessed: Option<Duration>,
     silent: u16,
     pub(super) lies: u8,
     pub(super) doubted_until: Millis,
@@ -93,6 +104,8 @@ impl Bucket {
             foreign_until: Millis(0),
             surprised: false,
             claim: None,
+            ended: VecDeque::new(),
+            guessed: None,
             silent: 0,
             lies: 0,
             doubted_until: Millis(0),
@@ -186,6 +199,12 @@ impl Bucket {
             return;
         }
         self.under_way = (self.under_way - reserved).max(0.0);
+        if used > 0.0 {
+            if self.ended.len() == MOST_ENDED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((now, used));
+        }
         match self.unit {
             LimitUnit::Concurrent => {}
             LimitUnit::Requests if used < reserved && at >= self.window.began(now) => {
@@ -195,6 +214,21 @@ impl Bucket {
             _ if used > 0.0 => self.window.add(now, now, used),
             _ => {}
         }
+    }
+
+    /// Takes the end of a span for a guess whose length nobody has told: where an end is told, a length is.
+    pub(super) fn guess_end(&mut self) {
+        if matches!(&self.window, Window::Fixed(fixed) if fixed.length.is_none() && fixed.cycle.is_none()) {
+            self.guessed = self.window.is_going().then_some(FIRST_LOOK);
+        }
+    }
+
+    /// What those calls took that had not ended at this instant but have now, as far as that is remembered.
+    pub(super) fn ended_since(&self, at: Millis) -> f64 {
+        if self.ended.len() == MOST_ENDED && self.ended.front().is_some_and(|(end, _)| *end >= at) {
+            return f64::INFINITY;
+        }
+        self.ended.iter().filter(|(end, _)| *end >= at).map(|(_, used)| used).sum()
     }
 
     /// The kind of refusal that it ends in.
@@ -242,6 +276,18 @@ impl Bucket {
         })
     }
 
+    /// Whether there will be room when calls that are under way have not taken it.
+    fn fills_by_calls_under_way(&self, now: Millis, limit: f64) -> bool {
+        let fixed = matches!(self.window, Window::Fixed(_));
+        fixed && self.unit == LimitUnit::Requests && self.settled(now) + NOTHING < limit
+    }
+
+    /// From when one call may try whether owners that seem to be one are.
+    pub(super) fn union_trial_from(&self, now: Millis) -> Millis {
+        let full = self.hard_limit(now).is_some_and(|limit| !self.fills_by_calls_under_way(now, limit));
+        self.trial_from.filter(|_| full).unwrap_or(NEVER)
+    }
+
     /// From when one call may try whether there is more than we think.
     fn may_have_grown(&self, now: Millis, limit: f64, source: Source) -> Millis {
         let Some(from) = self.trial_from.filter(|_| self.unit != LimitUnit::Concurrent) else { return NEVER };
@@ -251,6 +297,7 @@ impl Bucket {
                 let length = self.length().unwrap_or(UNKNOWN_WAIT);
                 from.max(self.said_at.map_or(Millis(0), |at| at.after(length)))
             }
+            Source::Header if self.guessed.is_some() => from,
             // Little of it is ours, and it is all gone: so it says.
             Source::Header if self.surprised && self.own(now) < limit * 0.5 => from,
             Source::Header | Source::Catalog => NEVER,
@@ -276,6 +323,8 @@ impl Bucket {
             && fixed.ends.is_none()
         {
             fixed.ends = Some(now.after(UNKNOWN_WAIT));
+            self.guessed = Some(FIRST_LOOK);
+            self.trial_from = Some(now.after(FIRST_LOOK));
         }
         let fresh = self.claim.is_none();
         if fresh {
@@ -300,6 +349,7 @@ impl Bucket {
     pub(super) fn disproved(&mut self, now: Millis) {
         let Some((limit, source)) = self.limit(now) else { return };
         match source {
+            Source::Header if self.guessed.is_some() => self.begin_anew(now, self.under_way + 1.0),
             Source::Header => {
                 if !matches!(self.window, Window::Draining(_)) {
                     self.lie(now);
@@ -319,6 +369,14 @@ impl Bucket {
         }
         self.claim = None;
         self.trial_from = Some(now);
+    }
+
+    /// Its span has ended some time ago, and so much of the next is used.
+    pub(super) fn begin_anew(&mut self, now: Millis, used: f64) {
+        self.guessed = None;
+        self.window = Window::fixed(self.window.length(), None, 0);
+        self.window.add(now, now, used);
+        self.foreign = 0.0;
     }
 
     /// More has been served than refusals had taught: there is at least that.
@@ -364,6 +422,11 @@ impl Bucket {
 
     /// No trial of it before the next span; none for long where what was said has proved true.
     pub(super) fn trial_over(&mut self, now: Millis) {
+        if let Some(wait) = &mut self.guessed {
+            *wait *= 2;
+            self.trial_from = Some(now.after(*wait));
+            return;
+        }
         let end = self.window.ends(now).unwrap_or(now.after(self.length().unwrap_or(UNKNOWN_WAIT)));
         let said = self.limit(now).is_some_and(|(_, source)| source == Source::Header);
         self.trial_from = Some(if said { end.max(now.after(DOUBTED_FOR)) } else { end });

@@ -38,6 +38,8 @@ pub(super) struct Pace {
 pub(super) struct Moment {
     pub(super) now: Millis,
     pub(super) begun: Millis,
+    /// Whether it counts as a call.
+    pub(super) calls: f64,
 }
 
 fn number(value: Option<f64>) -> Option<f64> {
@@ -46,7 +48,8 @@ fn number(value: Option<f64>) -> Option<f64> {
 
 impl Bucket {
     /// Takes a reading in.
-    pub(super) fn hear(&mut self, Moment { now, begun }: Moment, reading: &Reading) {
+    pub(super) fn hear(&mut self, moment: Moment, reading: &Reading) {
+        let Moment { now, begun, .. } = moment;
         if reading.source == Source::Header && now < self.doubted_until {
             return;
         }
@@ -71,12 +74,12 @@ impl Bucket {
         let newest = begun >= self.newest;
         let left = number(reading.remaining);
         if let (Some(reset), true) = (reading.reset, newest)
-            && self.drains(Moment { now, begun }, left, reset)
+            && self.drains(moment, left, reset)
         {
             self.newest = begun;
             return;
         }
-        let fell = self.count_as_said(now, left, newest, reading.source);
+        let fell = self.count_as_said(moment, left, newest, reading.source);
         if newest {
             self.newest = begun;
         }
@@ -86,7 +89,8 @@ impl Bucket {
     }
 
     /// Corrects what is used to what is said to be left; true when that is less than we thought.
-    fn count_as_said(&mut self, now: Millis, left: Option<f64>, newest: bool, source: Source) -> bool {
+    fn count_as_said(&mut self, moment: Moment, left: Option<f64>, newest: bool, source: Source) -> bool {
+        let Moment { now, begun, calls } = moment;
         let Some(left) = left else { return false };
         if self.unit == LimitUnit::Concurrent {
             return false;
@@ -111,11 +115,25 @@ impl Bucket {
             self.note_foreign(now, more, limit);
             return true;
         }
-        if said < low - NOTHING && newest {
-            self.window.set(now, used - (low - said));
-            self.foreign = (self.foreign - (low - said)).max(0.0);
+        // Whose calls ended when this one was under way may have been counted after that was said.
+        let own = if self.unit == LimitUnit::Requests { calls } else { 0.0 };
+        let less = low - said - (self.ended_since(begun) - own).max(0.0);
+        if less > NOTHING && newest {
+            if matches!(&self.window, Window::Fixed(fixed) if fixed.length.is_none())
+                && self.lapsed_unsaid(now)
+            {
+                self.begin_anew(begun, used - less);
+            } else {
+                self.window.set(now, used - less);
+            }
+            self.foreign = (self.foreign - less).max(0.0);
         }
         false
+    }
+
+    /// Whether nobody says when its spans end.
+    fn lapsed_unsaid(&self, now: Millis) -> bool {
+        self.guessed.is_some() || self.window.ends(now).is_none()
     }
 
     /// Somebody else has used so much of it.
@@ -148,7 +166,7 @@ impl Bucket {
     }
 
     /// Takes in when it is whole again.
-    fn end_as_said(&mut self, now: Millis, reset: Millis) {
+    pub(super) fn end_as_said(&mut self, now: Millis, reset: Millis) {
         if self.pace.rolls {
             return;
         }
@@ -156,14 +174,18 @@ impl Bucket {
         if used <= NOTHING && matches!(self.window, Window::Draining(_)) {
             return;
         }
+        let served = self.settled(now);
         if let Window::Fixed(fixed) = &mut self.window {
-            if fixed.ends.is_none_or(|ends| ends <= now) {
-                fixed.began = now;
-            }
-            fixed.ends = Some(reset);
+            fixed.end_at(now, reset);
+            self.guessed = None;
             // Where no span has a name, the next is as long as the longest that was told.
             if self.span.is_none() {
-                let told = fixed.began.until(reset).min(LONGEST);
+                let mut told = fixed.began.until(reset).min(LONGEST);
+                // Nothing was served since the span before ended: it has not.
+                let still = fixed.before > Millis(0) && served < 1.0;
+                if still && fixed.length.is_some_and(|length| told < length / 4) {
+                    told = fixed.before.until(reset).min(fixed.length.unwrap_or(told).mul_f64(1.25));
+                }
                 fixed.length = fixed.length.max(Some(told));
             }
             return;
@@ -179,7 +201,7 @@ impl Bucket {
 
     /// Whether it fills evenly, and ends are told as the time until it is full: the more is used, the later. Such an
     /// end moves on before it has come. What was said was so when the call began; what is left is told in whole numbers.
-    fn drains(&mut self, Moment { now, begun }: Moment, left: Option<f64>, reset: Millis) -> bool {
+    fn drains(&mut self, Moment { now, begun, .. }: Moment, left: Option<f64>, reset: Millis) -> bool {
         let (Some(limit), Some(left)) = (self.hard_limit(now), left) else { return false };
         if self.unnamed || self.unit == LimitUnit::Percent || reset <= begun {
             return matches!(self.window, Window::Draining(_));

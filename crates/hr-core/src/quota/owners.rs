@@ -446,6 +446,9 @@ impl Bucket {
             entries.into_iter().for_each(|(at, amount)| self.window.add(now, at, amount));
         }
         self.window.set(now, wanted);
+        if let (Window::Fixed(ours), Window::Fixed(theirs)) = (&mut self.window, &other.window) {
+            ours.began = ours.began.min(theirs.began);
+        }
         self.under_way += other.under_way;
         for (limit, theirs) in self.limits.iter_mut().zip(other.limits) {
             *limit = match (*limit, theirs) {

@@ -151,6 +151,7 @@ impl KeptBucket {
         bucket.doubted_until = self.doubted_until;
         bucket.trial_from = Some(self.trial_from.unwrap_or(now).min(now.after(LONGEST)));
         bucket.pace.rolls = self.rolls;
+        bucket.guess_end();
         // The calls that were under way are gone, and may have been made. As requests they are counted already.
         let counts = !matches!(self.unit, LimitUnit::Requests | LimitUnit::Concurrent | LimitUnit::Percent);
         if counts && self.under_way > 0.0 {

@@ -212,7 +212,9 @@ impl Ledger {
             for bucket in of.buckets.iter_mut().filter(|bucket| bucket.models.covers(call.model)) {
                 let tried = bucket.trial_from.is_none() && call.trial == Some(Trial::Limit);
                 let since = bucket.claim.filter(|claim| claim.since < begun);
-                if tried || since.is_some() && begun >= bucket.window.began(now) {
+                // It may have arrived when the span had ended.
+                let in_time = !bucket.window.is_late(begun, bucket.arrival(begun));
+                if in_time && (tried || since.is_some() && begun >= bucket.window.began(now)) {
                     // Calls are countable, and what fills evenly may have had room for one more.
                     let exact =
                         bucket.unit == LimitUnit::Requests && !matches!(bucket.window, Window::Draining(_));
@@ -311,8 +313,8 @@ impl Ledger {
     /// Takes in what the reply said of limits.
     fn hear(&mut self, ended: &mut Ended<'_>, said: &Said, refused: bool) {
         let Ended { now, begun, call, .. } = *ended;
-        let moment = Moment { now, begun };
         let took = Took::by(&ended.end, &call);
+        let moment = Moment { now, begun, calls: took.calls };
         let home = self.home(call.key);
         let mut heard: Vec<(usize, usize)> = Vec::new();
         let mut strange = false;
@@ -322,7 +324,7 @@ impl Ledger {
                 reading.remaining = Some(0.0);
             }
             for account in self.counted_at(home, reading.owner) {
-                let Some(place) = self.bucket_of(now, account, &reading, (call.model, &took)) else {
+                let Some(place) = self.bucket_of(moment, account, &reading, (call.model, &took)) else {
                     continue;
                 };
                 let bucket = &mut self.accounts[account].buckets[place];
@@ -370,7 +372,7 @@ impl Ledger {
     /// The bucket that a reading is about; in a new one, the call that has just ended counts.
     fn bucket_of(
         &mut self,
-        now: Millis,
+        Moment { now, begun, .. }: Moment,
         account: usize,
         reading: &Reading,
         (model, took): (u32, &Took),
@@ -385,6 +387,10 @@ impl Ledger {
         let window = &mut self.accounts[account].buckets[place].window;
         if amount > 0.0 && !matches!(reading.unit, LimitUnit::Concurrent | LimitUnit::Percent) {
             window.add(now, now, amount);
+            // Its span began with the call at the latest.
+            if let Window::Fixed(fixed) = window {
+                fixed.began = fixed.began.min(begun);
+            }
         }
         Some(place)
     }
@@ -401,6 +407,16 @@ impl Ledger {
             named.iter().filter_map(|reading| self.named(home, call.model, reading)).collect();
         let mut guessed = buckets.is_empty().then(|| self.guess(home, call.model, now, failure)).flatten();
         let mut stated = failure.retry_after;
+        if let Some(wait) = stated {
+            // Where the limit itself does not say when it is whole again, the wait does.
+            for reading in named.iter().filter(|reading| reading.reset.is_none()) {
+                for account in self.counted_at(home, reading.owner) {
+                    if let Some(place) = self.named(account, call.model, reading) {
+                        self.accounts[account].buckets[place].end_as_said(now, now.after(wait));
+                    }
+                }
+            }
+        }
         let bare = named.is_empty() && stated.is_none() && account == home;
         if bare && failure.kind == FailureKind::RateLimited {
             let full = guessed.is_some_and(|place| self.accounts[home].buckets[place].borne_out(now));

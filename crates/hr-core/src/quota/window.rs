@@ -14,6 +14,9 @@ const MAX_ENTRIES: usize = 192;
 /// Entries that are as near as this part of the span are merged then: a use is forgotten that much too late at most.
 const MERGED_WITHIN: u64 = 160;
 
+/// A use that is so many times nearer to the end of a span than it usually takes to arrive may count in the next one.
+const LATE: u32 = 4;
+
 /// Uses are noted no further ahead than this: calls arrive a moment after they are made.
 const LATEST: Duration = Duration::from_secs(1);
 
@@ -63,6 +66,10 @@ pub(super) struct Fixed {
     /// The next span begins where this one ends, whether or not there is a use.
     pub(super) aligned: bool,
     used: f64,
+    /// What of it may have arrived when it had ended: that counts in the next.
+    late: f64,
+    /// When the span before it began.
+    pub(super) before: Millis,
 }
 
 /// Use that runs out evenly.
@@ -223,6 +230,18 @@ impl Fixed {
         Self { length, began, ends: Some(ends), ..Self::default() }
     }
 
+    /// Takes in when it ends, and begins the next span if that is the one that is meant.
+    pub(super) fn end_at(&mut self, now: Millis, ends: Millis) {
+        if self.ends.is_none_or(|before| before <= now) {
+            self.roll(now, now);
+            self.began = now;
+        }
+        if self.ends.is_some_and(|before| ends > before.after(LATEST)) {
+            self.late = 0.0;
+        }
+        self.ends = Some(ends);
+    }
+
     fn over(&self, now: Millis) -> bool {
         self.end() <= now
     }
@@ -232,12 +251,21 @@ impl Fixed {
         self.ends.unwrap_or(self.began.after(self.length.unwrap_or(UNKNOWN_LENGTH)))
     }
 
-    /// Begins the next span if this one is over or none has begun.
-    fn roll(&mut self, now: Millis) {
+    fn used(&self, now: Millis) -> f64 {
+        if self.over(now) { self.late } else { self.used }
+    }
+
+    /// Whether a call that is made now may arrive when the span has ended.
+    fn is_late(&self, now: Millis, arrives: Millis) -> bool {
+        self.ends.is_some_and(|ends| now.after(now.until(arrives) * LATE) >= ends)
+    }
+
+    /// Begins the next span if this one is over or none has begun, with a use that arrives then.
+    fn roll(&mut self, now: Millis, arrives: Millis) {
         if self.over(now) {
-            self.used = 0.0;
+            self.used = std::mem::take(&mut self.late);
             let end = self.end();
-            self.began = end;
+            (self.before, self.began) = (self.began, end);
             self.ends = None;
             if let Some(length) = self.length.filter(|length| self.aligned && !length.is_zero()) {
                 let passed = end.until(now).as_millis() / length.as_millis().max(1);
@@ -247,12 +275,13 @@ impl Fixed {
             }
         }
         if self.ends.is_none() {
+            let mut opens = self.began;
             if self.used == 0.0 {
-                self.began = now;
+                (self.began, opens) = (now, arrives);
             }
             self.ends = match self.cycle {
                 Some(cycle) => Some(ours(cycle.next(theirs(now, self.ahead)), self.ahead)),
-                None => self.length.map(|length| self.began.after(length)).filter(|end| *end > now),
+                None => self.length.map(|length| opens.after(length)).filter(|end| *end > now),
             };
         }
     }
@@ -307,8 +336,7 @@ impl Window {
     pub(super) fn used(&self, now: Millis) -> f64 {
         match self {
             Self::Rolling(rolling) => rolling.used(now),
-            Self::Fixed(fixed) if fixed.over(now) => 0.0,
-            Self::Fixed(fixed) => fixed.used,
+            Self::Fixed(fixed) => fixed.used(now),
             Self::Draining(draining) => draining.used(now),
             Self::Still { used } => *used,
         }
@@ -318,8 +346,11 @@ impl Window {
         match self {
             Self::Rolling(rolling) => rolling.add(now, at, amount),
             Self::Fixed(fixed) => {
-                fixed.roll(now);
+                fixed.roll(now, at);
                 fixed.used += amount;
+                if fixed.is_late(now, at) {
+                    fixed.late += amount;
+                }
             }
             Self::Draining(draining) => {
                 let used = draining.used(now) + amount;
@@ -346,8 +377,9 @@ impl Window {
         match self {
             Self::Rolling(rolling) if wanted < used => rolling.lower(now, wanted),
             Self::Fixed(fixed) => {
-                fixed.roll(now);
+                fixed.roll(now, now);
                 fixed.used = wanted;
+                fixed.late = fixed.late.min(wanted);
             }
             Self::Draining(draining) => *draining = Draining { used: wanted, at: now, ..*draining },
             Self::Still { used } => *used = wanted,
@@ -368,6 +400,16 @@ impl Window {
             }
             Self::Still { .. } => None,
         }
+    }
+
+    /// Whether a call that was made then may have arrived when the span had ended.
+    pub(super) fn is_late(&self, made: Millis, arrives: Millis) -> bool {
+        matches!(self, Self::Fixed(fixed) if fixed.is_late(made, arrives))
+    }
+
+    /// Whether an instant is known at which all of it is forgotten, be it over.
+    pub(super) fn is_going(&self) -> bool {
+        matches!(self, Self::Fixed(fixed) if fixed.ends.is_some())
     }
 
     /// When all of it is forgotten, where that is one instant.
@@ -427,7 +469,8 @@ impl KeptWindow {
             Self::Fixed { length, cycle, began, ends, used, aligned } => {
                 let length = length.map(Duration::from_millis);
                 let (began, ends) = (began.min(now), ends.map(|ends| ends.min(now.after(2 * LONGEST))));
-                Window::Fixed(Fixed { length, cycle, ahead, began, ends, aligned, used: amount(used) })
+                let fixed = Fixed { length, cycle, ahead, began, ends, aligned, ..Fixed::default() };
+                Window::Fixed(Fixed { used: amount(used), ..fixed })
             }
             Self::Draining { rate, at, used } => Window::Draining(Draining {
                 rate: amount(rate).max(1e-9),

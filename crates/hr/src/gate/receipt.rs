@@ -32,6 +32,9 @@ pub struct Sequel {
 /// What is reserved for a call is on disk in less than this, when the machine has time for it.
 const AT_ONCE: Duration = Duration::from_millis(2);
 
+/// Instants and waits are told and read in whole milliseconds: they are believed to be this much later.
+const ROUNDED: Duration = Duration::from_millis(2);
+
 /// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
 /// that says nothing about the candidate.
 pub struct Receipt {
@@ -86,7 +89,7 @@ impl Receipt {
     pub fn hears(&mut self, headers: &HeaderMap) {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let model = self.live.roster.model_id(self.candidate);
-        self.said = limits::read(headers, &self.provider().metering, model, self.now());
+        self.said = limits::read(headers, &self.provider().metering, model, self.now().after(ROUNDED));
     }
 
     /// The present instant, as the gateway's clock has it.
@@ -145,6 +148,7 @@ impl Receipt {
 
     /// Settles a failure and tells whether another candidate may be tried.
     pub fn fail(mut self, mut failure: Failure) -> Next {
+        failure.retry_after = failure.retry_after.map(|wait| wait + ROUNDED);
         failure.said = limits::joined(std::mem::take(&mut self.said), failure.said);
         limits::own(&mut failure.said, &self.provider().metering);
         events::attempt_failed(self.provider(), &failure);

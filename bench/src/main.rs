@@ -16,6 +16,7 @@ mod plan;
 mod planning;
 mod process;
 mod proxy;
+mod reading;
 mod recording;
 mod replies;
 mod report;
@@ -42,7 +43,7 @@ struct CommandLine {
 enum Command {
     /// Measure everything and print the medians beside their targets
     Run(RunArgs),
-    /// Print what choosing a candidate costs in pools of 10 to 100,000 keys, and recording it; also part of `run`
+    /// Print what choosing a candidate costs in pools of 10 to 100,000 keys, recording it, and reading limits; also part of `run`
     Plans,
     /// Serve as the fake upstream (started by `run`)
     #[command(hide = true)]
@@ -123,7 +124,7 @@ fn run(args: &RunArgs) -> Result<()> {
 }
 
 fn plans() -> Result<()> {
-    for row in planning::rows()?.into_iter().chain([recording::row()?]) {
+    for row in planning::rows()?.into_iter().chain([recording::row()?, reading::row()]) {
         println!("{}: {:.1} {} (target {} {})", row.name, row.hr, row.unit, row.target, row.unit);
     }
     Ok(())

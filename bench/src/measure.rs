@@ -15,6 +15,7 @@ use crate::pin::{self, Cores};
 use crate::plan::{Loop, Plan, RUN_LIMIT, SETTLE};
 use crate::planning;
 use crate::process::{self, Server};
+use crate::reading;
 use crate::recording;
 use crate::report::{Details, Machine, Report, Row, median};
 use crate::store_start;
@@ -60,6 +61,7 @@ pub fn run(binary: &Path, plan: &Plan) -> Result<Report> {
     ));
     rows.extend(planning::rows()?);
     rows.push(recording::row()?);
+    rows.push(reading::row());
     rows.push(Row::absolute("release binary", "MB", None, gauge::file_size(binary)? as f64 / 1e6, 25.0));
     Ok(Report {
         machine: Machine { processor: gauge::processor(), cores: [cores.measured, cores.around] },

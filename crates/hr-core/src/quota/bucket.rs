@@ -400,7 +400,9 @@ impl Bucket {
 
     /// A refusal that nothing explains but this: no more than what was used is there.
     pub(super) fn refused(&mut self, now: Millis) {
-        let used = self.settled(now).max(1.0);
+        // Calls count when they are made; those that will be refused with this one lower it again.
+        let used = if self.unit == LimitUnit::Requests { self.taken(now) } else { self.settled(now) };
+        let used = used.floor().max(1.0);
         let Some((limit, source)) = self.limit(now) else {
             self.set_limit(Source::Refusals, Some(used));
             return;
@@ -418,6 +420,15 @@ impl Bucket {
             }
         }
         self.trial_over(now);
+    }
+
+    /// Another call of a burst was refused: no more than the others was there.
+    pub(super) fn refused_again(&mut self, now: Millis) {
+        let Some((limit, Source::Refusals)) = self.limit(now) else { return };
+        let used = self.taken(now).floor().max(1.0);
+        if self.unit == LimitUnit::Requests && used < limit {
+            self.set_limit(Source::Refusals, Some(used));
+        }
     }
 
     /// No trial of it before the next span; none for long where what was said has proved true.

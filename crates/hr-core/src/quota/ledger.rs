@@ -180,8 +180,9 @@ impl Ledger {
                 bucket.observe(now);
                 bucket.reserve(now, amounts.of(bucket.unit));
             }
+            // A test of one model is one of the owner.
             if !account.is_blank() {
-                account.refresh(now, Some(model));
+                account.refresh(now, Some(model).filter(|_| trial.is_none()));
             }
         }
         match trial {

@@ -132,8 +132,11 @@ impl Ledger {
                 !same.is_some_and(|place| self.accounts[other].buckets[place].surprised)
             })
         };
+        // Whoever declares an owner names all of their keys.
+        let declared = |other: usize| matches!(self.accounts[other].name, Name::Owner(_));
+        let unlikely = |other: usize| (declared(other), blind(other));
         let best = explains.min_by(|(one, ones), (other, others)| {
-            blind(*one).cmp(&blind(*other)).then(misfit(*ones).total_cmp(&misfit(*others)))
+            unlikely(*one).cmp(&unlikely(*other)).then(misfit(*ones).total_cmp(&misfit(*others)))
         });
         let Some((other, _)) = best else {
             return false;

@@ -446,6 +446,9 @@ impl Ledger {
             self.strike(ended, joint, &models, failure.kind, stated, borne_out);
         }
         if !fresh {
+            if let Some(place) = guessed {
+                self.accounts[home].buckets[place].refused_again(now);
+            }
             return;
         }
         let joined = account == home

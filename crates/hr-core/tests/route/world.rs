@@ -121,12 +121,7 @@ pub fn scoped(kind: FailureKind, scope: Scope) -> Failure {
 /// A success that took this long.
 pub fn success(millis: u64) -> Outcome {
     let took = Duration::from_millis(millis);
-    Outcome::Success {
-        first_byte: took,
-        total: took,
-        usage: Usage::default(),
-        said: Said::default(),
-    }
+    Outcome::Success { first_byte: took, total: took, usage: Usage::default(), said: Said::default() }
 }
 
 /// A plain request.

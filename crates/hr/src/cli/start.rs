@@ -191,7 +191,9 @@ fn greet(loaded: &Loaded, address: SocketAddr) {
         words::count(callable.len(), "provider"),
         words::count(keys, "key"),
     ));
-    for member in &callable {
+    // Where nothing may cost money, no key does.
+    let may_cost = loaded.pool.rules.spending.any.most == SpendClass::Paid;
+    for member in callable.iter().filter(|_| may_cost) {
         // A model that has to be named costs nobody money unasked.
         if !member.models.iter().any(|model| model.spend == SpendClass::Paid && !model.by_request) {
             continue;

@@ -59,8 +59,9 @@ fn count_down(entry: &mut Value, ahead: &[(&str, &str)], now: Millis) {
         entry[wait] = json!(instant.map(|instant| now.until(instant).as_millis().div_ceil(1000)));
         entry[at] = json!(instant.map(Millis::to_rfc3339));
     }
-    if let Some(instant) = entry["said_at"].as_u64().map(Millis) {
-        entry["said_ago_s"] = json!(instant.until(now).as_secs());
-        entry["said_at"] = json!(instant.to_rfc3339());
+    if entry.get("said_at").is_some() {
+        let said = entry["said_at"].as_u64().map(Millis);
+        entry["said_ago_s"] = json!(said.map(|instant| instant.until(now).as_secs()));
+        entry["said_at"] = json!(said.map(Millis::to_rfc3339));
     }
 }

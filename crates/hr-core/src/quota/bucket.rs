@@ -440,7 +440,9 @@ impl Bucket {
         }
         let end = self.window.ends(now).unwrap_or(now.after(self.length().unwrap_or(UNKNOWN_WAIT)));
         let said = self.limit(now).is_some_and(|(_, source)| source == Source::Header);
-        self.trial_from = Some(if said { end.max(now.after(DOUBTED_FOR)) } else { end });
+        // Every other span is enough to follow a limit that moves.
+        let later = end.after(self.length().unwrap_or(UNKNOWN_WAIT));
+        self.trial_from = Some(if said { end.max(now.after(DOUBTED_FOR)) } else { later });
     }
 
     /// A reply said nothing of it. What a header said long ago is only remembered in the end.

@@ -44,8 +44,8 @@ pub(super) struct Habit {
     tokens: f64,
     /// When the last reset was.
     reset: Option<Millis>,
-    /// Calls are being refused, and when that is to end, where that was said.
-    refused: Option<Option<Millis>>,
+    /// Since when calls are being refused, and when that is to end, where that was said.
+    refused: Option<(Millis, Option<Millis>)>,
     last: Option<Episode>,
     /// When the calls were begun that served last.
     log: VecDeque<Millis>,
@@ -71,15 +71,16 @@ impl Habit {
         }
     }
 
-    /// A call that was begun then has been refused.
-    pub(super) fn refuse(&mut self, until: Option<Millis>) {
-        self.refused.get_or_insert(until);
+    /// A call has been refused.
+    pub(super) fn refuse(&mut self, now: Millis, until: Option<Millis>) {
+        self.refused.get_or_insert((now, until));
     }
 
     /// A call has served; the pattern that shows, if the last two episodes were alike.
     pub(super) fn serve(&mut self, begun: Millis, tokens: f64) -> Option<Pattern> {
         let mut pattern = None;
-        if let Some(until) = self.refused.take() {
+        // One that was under way when the first was refused was served before.
+        if let Some((_, until)) = self.refused.take_if(|(since, _)| *since < begun) {
             let reset = until.filter(|until| *until <= begun).unwrap_or(begun);
             if let Some(before) = self.reset {
                 let episode = Episode { lasted: before.until(reset), calls: self.calls, tokens: self.tokens };
@@ -139,8 +140,8 @@ mod tests {
             for call in 0..20 {
                 shown.extend(habit.serve(Millis(window * 30_000 + call * 10), 5.0));
             }
-            habit.refuse(Some(Millis((window + 1) * 30_000)));
-            habit.refuse(Some(Millis((window + 2) * 30_000)));
+            habit.refuse(Millis(window * 30_000 + 200), Some(Millis((window + 1) * 30_000)));
+            habit.refuse(Millis(window * 30_000 + 201), Some(Millis((window + 2) * 30_000)));
         }
         assert_eq!(shown.len(), 1);
         let lasts = Duration::from_secs(30);
@@ -157,7 +158,7 @@ mod tests {
                 assert_eq!(habit.serve(Millis(now), 1.0), None);
             }
             now += lasted;
-            habit.refuse(None);
+            habit.refuse(Millis(now - 1), None);
         }
     }
 }

@@ -289,6 +289,11 @@ impl Ledger {
         let mut fixed = Fixed::going(Some(lasts), pattern.began, pattern.began.after(lasts));
         fixed.aligned = true;
         bucket.window = Window::Fixed(fixed);
+        if pattern.unit == LimitUnit::Requests {
+            bucket.window.add(now, now, bucket.under_way);
+        }
+        // The one that has just served has not been counted yet.
+        bucket.reserve(now, ended.call.amounts.of(pattern.unit));
         bucket.set_limit(Source::Refusals, Some(pattern.limit.floor().max(1.0)));
         let (limit, seconds) = (pattern.limit.floor(), pattern.lasts.as_secs());
         let what = if pattern.unit == LimitUnit::Requests { "calls" } else { "tokens" };
@@ -464,7 +469,7 @@ impl Ledger {
             let habits = self.accounts[account].habits.iter_mut();
             habits
                 .filter(|habit| habit.models.covers(call.model))
-                .for_each(|habit| habit.refuse(stated_until));
+                .for_each(|habit| habit.refuse(now, stated_until));
         }
         if joined || account != home {
             return;
@@ -498,6 +503,10 @@ impl Ledger {
         let habit = self.accounts[home].habits.iter_mut().find(|habit| habit.models == alone)?;
         habit.bare = habit.bare.saturating_add(1);
         if habit.bare > 1 {
+            // Whenever a minute's limit counts anew, it has when the last that served is a minute old.
+            if let Some(last) = habit.lately(now).last() {
+                return Some(now.until(last.after(MINUTE)));
+            }
             self.refute_minute(now, home, model);
             return None;
         }

@@ -5,7 +5,7 @@ const FIRST: f64 = 3.0;
 const MOST: f64 = 8.0;
 
 /// One trial for so many calls of the provider.
-const CALLS_A_TRIAL: f64 = 80.0;
+const CALLS_A_TRIAL: f64 = 256.0;
 
 /// What is left of the budget. A trial that serves costs nothing.
 #[derive(Clone, Copy, Debug)]

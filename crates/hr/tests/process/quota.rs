@@ -21,7 +21,7 @@ async fn scene() -> (Router, Fake) {
     let fake = Fake::start(script).await.unwrap();
     let (name, text) = provider("alpha", &fake.base_url());
     let limits = "\n[ratelimit]\nowner = \"project\"\nrequests = \"day\"\n";
-    let settings = "ALPHA_API_KEYS=sk-canary-alpha-000aaa,sk-canary-alpha-000bbb\nPROBE_AT_START=0";
+    let settings = "ALPHA_API_KEYS=sk-canary-alpha-000aaa,sk-canary-alpha-000bbb";
     let text = text.replace("[[model]]", &format!("{limits}[[model]]"));
     (Router::start(settings, &[(&name, text)]).await, fake)
 }

@@ -36,7 +36,8 @@ impl Router {
     ) -> Self {
         let folder = TempDir::new().unwrap();
         // It takes a free port itself: one that is only looked up may be somebody else's a moment later.
-        let env = format!("PROXY_API_KEYS={KEY}\nPORT=0\n{settings}\n");
+        // The calls that reach a fake are the callers': nobody asks what its models can do.
+        let env = format!("PROXY_API_KEYS={KEY}\nPORT=0\nPROBE_AT_START=0\n{settings}\n");
         std::fs::write(folder.path().join(".env"), env).unwrap();
         std::fs::create_dir(folder.path().join("providers.d")).unwrap();
         for (name, text) in providers {

@@ -42,7 +42,7 @@ async fn scene() -> (Router, Fake, Fake) {
     let well = Fake::start(Script::new().otherwise(Answer::text("a b c"))).await.unwrap();
     let (alpha, alphas) = provider("alpha", &dry.base_url());
     let (beta, betas) = provider("beta", &well.base_url());
-    let settings = format!("ALPHA_API_KEY={KEY}\nBETA_API_KEY=sk-beta-000111\nPROBE_AT_START=0");
+    let settings = format!("ALPHA_API_KEY={KEY}\nBETA_API_KEY=sk-beta-000111");
     // What is easy goes to a model that is no stronger than needed.
     let files = [(alpha.as_str(), alphas + "rating = 5\n"), (beta.as_str(), betas + "rating = 4\n")];
     (Router::start(&settings, &files).await, dry, well)

@@ -119,7 +119,8 @@ fn judge(provider: &Provider, declared: bool, calls: &[&Call]) -> Seen {
                 && other.status == Some(200)
                 && other.received + provider.span() > call.received
         });
-        let named = provider.told.is_some() && !before.is_empty();
+        // A limit without a word on when it is whole again shows as little as none: somebody has to find that out.
+        let named = provider.told.is_some_and(|told| told != Told::Counts) && !before.is_empty();
         if stay_away {
             seen.avoidable += 1;
         } else if siblings && !together {

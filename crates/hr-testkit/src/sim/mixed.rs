@@ -110,6 +110,46 @@ pub fn pool() -> Vec<Spec> {
     ]
 }
 
+/// Six other providers with 14 keys of 8 owners: other limits, told in other ways.
+#[must_use]
+pub fn other_pool() -> Vec<Spec> {
+    use LimitSpan::{Day, Hour, Minute};
+    use Reset::{Aligned, Bucket, Rolling};
+    let requests = HiddenLimit::requests;
+    let tokens = HiddenLimit::tokens;
+    let account = OwnerScope::Account;
+    vec![
+        Spec::new("bare-aligned", Voice::SILENT)
+            .owners(account, vec![Owner::of(3).declared()])
+            .limit(requests(8, Minute, Aligned).shared())
+            .faults(FEW_FAULTS),
+        Spec::new("bodies-hourly", Voice { words: Words::LimitAndWait, ..Voice::SILENT })
+            .owners(account, vec![Owner::of(1), Owner::of(2)])
+            .limit(requests(6, Minute, Rolling).shared())
+            .limit(requests(150, Hour, Aligned).shared())
+            .faults(MORE_FAULTS),
+        Spec::new("tokens-only", Voice::OPEN)
+            .owners(account, vec![Owner::of(2).declared()])
+            .limit(tokens(15_000, Minute, Bucket))
+            .faults(FEW_FAULTS)
+            .published(0.7),
+        Spec::new("left-only", Voice { good: Telling::Left, refusal: Telling::Left, ..Voice::SILENT })
+            .owners(account, vec![Owner::of(2)])
+            .limit(requests(12, Minute, Aligned))
+            .faults(FEW_FAULTS),
+        Spec::new("two-at-a-time", Voice { words: Words::Pace, ..Voice::SILENT })
+            .owners(account, vec![Owner::of(1), Owner::of(1)])
+            .limit(HiddenLimit::at_once(2))
+            .limit(requests(700, Day, Aligned).shared())
+            .takes(1500.0, 6000.0)
+            .faults(MORE_FAULTS),
+        Spec::new("waits", Voice::RETRY_AFTER)
+            .owners(account, vec![Owner::of(2).declared()])
+            .limit(requests(10, Minute, Aligned).shared())
+            .faults(FEW_FAULTS),
+    ]
+}
+
 /// How many requests the limits of a pool allow from an instant on, if requests of this size came all the time:
 /// for each owner and model the tightest of its limits, for limits that models share what they allow together.
 #[must_use]

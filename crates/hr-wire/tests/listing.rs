@@ -103,7 +103,11 @@ fn servers_of_the_own_machine_tell_of_one_model_at_a_time() {
     let model = read_one("m", llama.to_string().as_bytes()).unwrap();
     assert_eq!((model.context, model.tools, model.vision), (Some(4_096), Some(true), Some(true)));
     let template = json!({"chat_template_caps": {"supports_tools": false}});
-    assert_eq!(read_one("m", template.to_string().as_bytes()).unwrap().tools, None, "the server may help out");
+    assert_eq!(
+        read_one("m", template.to_string().as_bytes()).unwrap().tools,
+        None,
+        "the server may help out"
+    );
 
     let studio = listing(&json!({"object": "list", "data": [
         {"id": "q", "type": "llm", "max_context_length": 32_768, "loaded_context_length": 4_096},

@@ -112,6 +112,15 @@ struct Words {
     headers: HeaderMap,
 }
 
+/// By so many milliseconds a wait may be told too long: each who passed it on has rounded it up.
+const ROUNDED: u128 = 10;
+
+/// A wait in whole seconds, rounded up: coming back a moment early would be refused again.
+#[must_use]
+pub fn in_seconds(wait: Duration) -> u128 {
+    wait.as_millis().saturating_sub(ROUNDED).div_ceil(1000).max(1)
+}
+
 impl Refusal {
     /// A refusal in these words.
     #[must_use]
@@ -216,8 +225,7 @@ impl Refusal {
         let headers = answer.headers_mut();
         headers.extend(self.0.headers);
         if let Some(wait) = self.0.retry_after {
-            // Rounded up: coming back a moment early would be refused again.
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            let seconds = in_seconds(wait);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
                 headers.insert(RETRY_AFTER, value);
             }

@@ -7,7 +7,7 @@ use hr_core::route::{Ask, Target, Verdict};
 use hr_core::time::Millis;
 use http::StatusCode;
 
-use super::answer::{Refusal, WORTH_A_RETRY};
+use super::answer::{Refusal, WORTH_A_RETRY, in_seconds};
 
 /// What a coding agent takes for a limit of its user's plan, and tells the user so.
 const USAGE_LIMIT: &str = "usage_limit_reached";
@@ -80,7 +80,7 @@ pub fn limited_for_an_agent(retry_at: Option<Millis>, now: Millis) -> Refusal {
         .code(USAGE_LIMIT)
         .retry_after(Some(wait)),
         (_, wait) => {
-            let seconds = wait.unwrap_or(Duration::ZERO).as_millis().div_ceil(1000).max(1);
+            let seconds = in_seconds(wait.unwrap_or(Duration::ZERO));
             let words = format!("{words}; try again in {seconds} seconds");
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words).code("rate_limit_exceeded").retry_after(wait)
         }

@@ -217,11 +217,32 @@ impl Run {
                 }
                 Effect::Recovered { scope, provider, model, key } => {
                     self.book.remove(&place(*scope, provider, model, key));
+                    // A quota is its owner's: with one of the owner's keys all of them have recovered.
+                    for sibling in self.siblings(provider, key) {
+                        let at = place(*scope, provider, model, &Some(sibling));
+                        let quota = |(_, because): &(Millis, FailureKind)| {
+                            matches!(because, FailureKind::RateLimited | FailureKind::QuotaSpent)
+                        };
+                        if self.book.get(&at).is_some_and(quota) {
+                            self.book.remove(&at);
+                        }
+                    }
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The keys of the owner of this one.
+    fn siblings(&self, provider: &str, key: &Option<KeyId>) -> Vec<KeyId> {
+        let Some(member) = self.full.members.iter().find(|member| member.provider.id == provider) else {
+            return Vec::new();
+        };
+        let owner =
+            member.keys.iter().find(|own| Some(&own.id) == key.as_ref()).and_then(|own| own.owner.clone());
+        let of_owner = member.keys.iter().filter(|own| owner.is_some() && own.owner == owner);
+        of_owner.map(|own| own.id.clone()).collect()
     }
 
     fn begin(&mut self, choice: &Choice, plan_is_fresh: bool) -> Result<Option<Ticket>, TestCaseError> {

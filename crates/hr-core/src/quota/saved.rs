@@ -3,6 +3,8 @@
 //! Accounts and models are kept under their own names. What comes back before its key or model is known finds its
 //! place when they come. What was reserved and not settled counts as used.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, MAX_BUCKETS, Name};
@@ -71,6 +73,9 @@ struct KeptBucket {
     doubted_until: Millis,
     trial_from: Option<Millis>,
     rolls: bool,
+    /// For how long a guess at the end of the span is trusted, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    guessed: Option<Duration>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,6 +137,7 @@ impl KeptBucket {
             doubted_until: bucket.doubted_until,
             trial_from: bucket.trial_from,
             rolls: bucket.pace.rolls,
+            guessed: bucket.guessed,
         }
     }
 
@@ -152,6 +158,7 @@ impl KeptBucket {
         bucket.trial_from = Some(self.trial_from.unwrap_or(now).min(now.after(LONGEST)));
         bucket.pace.rolls = self.rolls;
         bucket.guess_end();
+        bucket.guessed = bucket.guessed.or(self.guessed.map(|wait| wait.min(LONGEST)));
         // The calls that were under way are gone, and may have been made. As requests they are counted already.
         let counts = !matches!(self.unit, LimitUnit::Requests | LimitUnit::Concurrent | LimitUnit::Percent);
         if counts && self.under_way > 0.0 {

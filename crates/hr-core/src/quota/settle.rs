@@ -430,6 +430,9 @@ impl Ledger {
             }
             guessed = guessed.or_else(|| self.last_minute(now, ended.begun, home, &call));
         }
+        if let Some(wait) = stated.filter(|_| named.is_empty() && account == home) {
+            guessed = guessed.or_else(|| self.first_sight(now, ended.begun, home, &call, now.after(wait)));
+        }
         if let (Some(place), Some(until)) = (guessed, stated.map(|wait| now.after(wait))) {
             self.align(now, home, call.model, place, until);
         }

@@ -132,6 +132,8 @@ impl Bucket {
     fn lapses(&self) -> Millis {
         let since = self.said_at.unwrap_or(Millis(0));
         let end = match &self.window {
+            // It was said of a span that is over.
+            Window::Fixed(fixed) if fixed.began > since => Some(fixed.began),
             Window::Fixed(fixed) => fixed.ends,
             _ => None,
         };

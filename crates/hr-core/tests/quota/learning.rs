@@ -1,10 +1,12 @@
 //! Limits that nobody names, that move, that lie and that vanish.
 
-use hr_core::catalog::{LimitSpan, LimitUnit};
-use hr_core::failure::FailureKind;
-use hr_core::quota::{Source, Trial};
+use std::time::Duration;
 
-use crate::world::{MINUTE, Provider, SECOND, World, per_minute, published, refusal, said};
+use hr_core::catalog::{LimitSpan, LimitUnit};
+use hr_core::failure::{Failure, FailureKind};
+use hr_core::quota::{Reading, Said, Source, Trial};
+
+use crate::world::{MINUTE, Provider, SECOND, World, per_minute, published, reading, refusal, said};
 
 /// Calls a provider as fast as the ledger lets it, through one of its windows.
 fn one_window(world: &mut World, provider: &mut Provider) -> (u64, u64) {
@@ -167,4 +169,41 @@ fn trials_are_few() {
     println!("a day at five calls a minute: {calls} calls, {trials} of them trials");
     assert!(trials <= 3 + 8 + calls / 200, "{trials} trials in {calls} calls");
     assert!(calls > 5 * 24 * 60 * 8 / 10, "{calls} calls");
+}
+
+#[test]
+fn a_refusal_that_names_only_what_it_counts_shuts_no_later_span() {
+    const LIMIT: usize = 6;
+    let mut world = World::new(1);
+    let begun = world.now;
+    let mut served = Vec::new();
+    for span in 0..6_u64 {
+        let ends = begun.after(Duration::from_secs(5 * (span + 1)));
+        let mut here = 0;
+        while world.now < ends {
+            if world.may_call(0) {
+                if here < LIMIT {
+                    here += 1;
+                    world.serve(0, &Said::default());
+                } else {
+                    let wait = world.now.until(ends);
+                    let reading = Reading {
+                        limit: None,
+                        span: None,
+                        remaining: None,
+                        reset: None,
+                        source: Source::Body,
+                        ..reading(LimitUnit::Requests, LimitSpan::Minute)
+                    };
+                    let failure = Failure::new(FailureKind::RateLimited, "Rate limit reached for requests");
+                    world
+                        .refuse(0, &Failure { said: said(vec![reading]), ..failure.retry_after(Some(wait)) });
+                }
+            }
+            world.wait(100);
+        }
+        served.push(here);
+    }
+    println!("served of 6 a span: {served:?}");
+    assert!(served[1..].iter().all(|served| *served >= LIMIT - 1), "{served:?}");
 }

@@ -351,6 +351,11 @@ impl Bucket {
     pub(super) fn disproved(&mut self, now: Millis) {
         let Some((limit, source)) = self.limit(now) else { return };
         match source {
+            // Nobody ever said how much there is, only that it was gone.
+            Source::Body if self.unnamed => {
+                self.set_limit(Source::Body, None);
+                self.unnamed = false;
+            }
             Source::Header if self.guessed.is_some() => self.begin_anew(now, self.under_way + 1.0),
             Source::Header => {
                 if !matches!(self.window, Window::Draining(_)) {

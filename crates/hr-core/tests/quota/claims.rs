@@ -166,3 +166,23 @@ fn a_plan_of_which_nothing_is_left_rests_its_key() {
     world.wait(HOUR);
     assert!(world.is_open(0));
 }
+
+#[test]
+fn a_quota_that_is_back_before_its_time_is_back_as_a_whole() {
+    let mut world = World::new(1);
+    world.serve(0, &Said::default());
+    let gone = Reading { source: Source::Body, ..reading(LimitUnit::Requests, LimitSpan::Week) };
+    let failure = refusal(FailureKind::QuotaSpent, Some(7 * DAY));
+    world.refuse(0, &Failure { said: said(vec![gone]), ..failure });
+    assert!(!world.may_call(0));
+    world.wait(6 * MINUTE);
+    assert!(world.may_call(0), "the claim is put to the test");
+    world.serve(0, &Said::default());
+    let mut served = 0;
+    while served < 100 && world.is_open(0) {
+        world.serve(0, &Said::default());
+        served += 1;
+    }
+    println!("served at once after one test: {served} of 100");
+    assert_eq!(served, 100);
+}

@@ -133,7 +133,10 @@ impl Ledger {
         let alone = ModelSet::One(call.model);
         if let Some(place) = self.accounts[home].find(&alone, LimitUnit::Requests, None) {
             let bucket = &self.accounts[home].buckets[place];
-            return matches!(bucket.limit(now), None | Some((_, Source::Refusals))).then_some(place);
+            let taught = matches!(bucket.limit(now), None | Some((_, Source::Refusals)));
+            if !bucket.unnamed {
+                return taught.then_some(place);
+            }
         }
         let habit = self.accounts[home].habits.iter().find(|habit| habit.models == alone)?;
         let served = habit.lately(now);
@@ -142,11 +145,18 @@ impl Ledger {
         if length > AT_SIGHT {
             return None;
         }
-        let place = self.open(now, home, alone, LimitUnit::Requests, None, None)?;
+        let place = match self.accounts[home].find(&alone, LimitUnit::Requests, None) {
+            Some(place) => place,
+            None => self.open(now, home, alone, LimitUnit::Requests, None, None)?,
+        };
         let calls = self.under_way.iter().flatten();
         let own = calls.filter(|other| other.model == call.model && self.home(other.key) == home);
         let under_way = own.filter(|other| other.at <= begun).count();
         let bucket = &mut self.accounts[home].buckets[place];
+        if bucket.unnamed {
+            bucket.set_limit(Source::Body, None);
+            bucket.unnamed = false;
+        }
         bucket.window = Window::Fixed(Fixed::going(Some(length), began, ends));
         bucket.window.set(now, (served.len() + under_way) as f64);
         Some(place)

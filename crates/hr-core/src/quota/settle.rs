@@ -333,6 +333,12 @@ impl Ledger {
                     continue;
                 };
                 let bucket = &mut self.accounts[account].buckets[place];
+                // That it is gone was learned by counting; how much there was is not what is said here.
+                let taught = matches!(bucket.limit(now), Some((_, Source::Refusals)));
+                if refused && taught && reading.source == Source::Body && reading.limit.is_none() {
+                    heard.push((account, place));
+                    continue;
+                }
                 strange |= account != home && account != EVERYONE && Self::contradicts(now, bucket, &reading);
                 bucket.hear(moment, &reading);
                 heard.push((account, place));
@@ -410,7 +416,13 @@ impl Ledger {
         // Where several are used up, the one that lasts longest is what calls wait for.
         let buckets: Vec<usize> =
             named.iter().filter_map(|reading| self.named(home, call.model, reading)).collect();
-        let mut guessed = buckets.is_empty().then(|| self.guess(home, call.model, now, failure)).flatten();
+        // Who says only what is counted, and not how much there is, has named no limit.
+        let nameless = named.iter().all(|reading| reading.limit.is_none())
+            && buckets.iter().all(|place| {
+                let bucket = &self.accounts[home].buckets[*place];
+                bucket.unnamed || matches!(bucket.limit(now), None | Some((_, Source::Refusals)))
+            });
+        let mut guessed = nameless.then(|| self.guess(home, call.model, now, failure)).flatten();
         let mut stated = failure.retry_after;
         if let Some(wait) = stated {
             // Where the limit itself does not say when it is whole again, the wait does.
@@ -430,7 +442,7 @@ impl Ledger {
             }
             guessed = guessed.or_else(|| self.last_minute(now, ended.begun, home, &call));
         }
-        if let Some(wait) = stated.filter(|_| named.is_empty() && account == home) {
+        if let Some(wait) = stated.filter(|_| nameless && account == home) {
             guessed = guessed.or_else(|| self.first_sight(now, ended.begun, home, &call, now.after(wait)));
         }
         if let (Some(place), Some(until)) = (guessed, stated.map(|wait| now.after(wait))) {
@@ -444,13 +456,13 @@ impl Ledger {
                 buckets.iter().filter_map(|place| self.accounts[home].buckets[*place].window.ends(now));
             stated = ends.max().map(|ends| now.until(ends));
         }
-        let place = buckets.first().copied().or(guessed);
+        let place = guessed.or(buckets.first().copied());
         let bucket = place.map(|place| &self.accounts[home].buckets[place]);
         let borne_out = bucket.is_some_and(|bucket| bucket.borne_out(now));
         let stated_until = stated.map(|wait| now.after(wait));
         let fresh = self.strike(ended, account, &models, failure.kind, stated, borne_out);
         // Who is one waits for the same, where nothing else tells what for.
-        if let Some(joint) = self.sure_joint(home).filter(|_| account == home && named.is_empty()) {
+        if let Some(joint) = self.sure_joint(home).filter(|_| account == home && nameless) {
             self.strike(ended, joint, &models, failure.kind, stated, borne_out);
         }
         if !fresh {
@@ -463,7 +475,6 @@ impl Ledger {
             && (!borne_out || unexpected)
             && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
         // A limit that was named need not show by habit.
-        let nameless = named.is_empty();
         for account in [Some(account), self.accounts[home].joint]
             .into_iter()
             .flatten()
@@ -554,7 +565,7 @@ impl Ledger {
             |bucket: &Bucket| bucket.limit(now).map_or(0.0, |(limit, _)| bucket.taken(now) / limit.max(1.0));
         let fits = |bucket: &Bucket| {
             let counted = !matches!(bucket.unit, LimitUnit::Concurrent | LimitUnit::Percent);
-            counted && bucket.models.covers(model) && bucket.limit(now).is_some()
+            counted && !bucket.unnamed && bucket.models.covers(model) && bucket.limit(now).is_some()
         };
         let buckets = self.accounts[home].buckets.iter().enumerate();
         let candidates: Vec<(usize, &Bucket, Duration)> = buckets

@@ -293,7 +293,7 @@ impl Router {
                 Next::Another
             }
             Outcome::Failure(failure) => settlement.failure(&failure),
-            Outcome::Abandoned => {
+            Outcome::Abandoned | Outcome::Unsent => {
                 settlement.abandoned();
                 Next::Another
             }
@@ -334,7 +334,7 @@ impl Router {
                     Average::late(&mut model.first_byte, now, ticket.begun.until(now));
                 }
             }
-            Outcome::Failure(_) | Outcome::Abandoned => {}
+            Outcome::Failure(_) | Outcome::Abandoned | Outcome::Unsent => {}
         }
     }
 

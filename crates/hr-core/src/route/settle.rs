@@ -66,8 +66,10 @@ pub enum Outcome {
     },
     /// It failed.
     Failure(Failure),
-    /// The caller left or the router stopped: says nothing of the candidate.
+    /// The caller left or the router stopped: says nothing of the candidate. It may have counted there.
     Abandoned,
+    /// It was never sent, so that nothing of a quota is used.
+    Unsent,
 }
 
 /// What follows from the end of an attempt.
@@ -153,6 +155,7 @@ impl Settlement<'_> {
             Outcome::Success { usage, said, .. } => End::Served { usage, said },
             Outcome::Failure(failure) => End::Failed(failure),
             Outcome::Abandoned => End::Dropped,
+            Outcome::Unsent => End::Unsent,
         };
         let lessons = self.provider.ledger.settle(self.now, reservation, end);
         for lesson in lessons {

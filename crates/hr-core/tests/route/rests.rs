@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hr_core::catalog::LimitUnit;
+use hr_core::catalog::{LimitSpan, LimitUnit};
 use hr_core::failure::{FailureKind, Scope};
 use hr_core::quota::{Reach, Reading, Said, Source};
 use hr_core::route::{BreakerPhase, Effect, Gate, Next, Outcome};
@@ -263,4 +263,32 @@ fn an_answer_that_says_the_quota_is_used_up_rests_its_key() {
     assert!(!world.order(&ask()).contains(&resting));
     world.wait(11);
     assert!(world.order(&ask()).contains(&resting));
+}
+
+#[test]
+fn what_was_never_sent_uses_nothing_of_a_quota_and_what_was_given_up_may() {
+    let mut world = one_provider(1);
+    let choice = world.first(&ask());
+    let left = Reading {
+        owner: None,
+        reach: Reach::AllModels,
+        unit: LimitUnit::Requests,
+        span: Some(LimitSpan::Minute),
+        limit: Some(3.0),
+        remaining: Some(2.0),
+        reset: Some(world.now.after(Duration::from_secs(60))),
+        source: Source::Header,
+    };
+    let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
+    let said = Said { readings: vec![left], clock: None };
+    world.run(&choice, Outcome::Success { first_byte, total, usage, said });
+    for _ in 0..10 {
+        let choice = world.first(&ask());
+        world.run(&choice, Outcome::Unsent);
+    }
+    for _ in 0..2 {
+        let choice = world.first(&ask());
+        world.run(&choice, Outcome::Abandoned);
+    }
+    assert!(world.order(&ask()).is_empty(), "both may have counted there");
 }

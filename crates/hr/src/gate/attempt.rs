@@ -114,6 +114,7 @@ async fn call(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
             None => std::mem::take(&mut signed),
             Some(signer) => signer.sign(signed.clone(), patience).await?,
         };
+        receipt.goes_out();
         let sent = live.client.send(request, Errand::Model(permit)).await;
         let response = sent.map_err(|error| unreachable_failure(&error))?;
         match &mut signer {

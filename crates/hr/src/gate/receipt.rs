@@ -35,8 +35,8 @@ const AT_ONCE: Duration = Duration::from_millis(2);
 /// Instants and waits are told and read in whole milliseconds: they are believed to be this much later.
 const ROUNDED: Duration = Duration::from_millis(2);
 
-/// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back:
-/// that says nothing about the candidate.
+/// An attempt that the router admitted and that is not settled yet. Dropped unsettled, it is given back: that says
+/// nothing about the candidate, and what was never sent used nothing of its quotas.
 pub struct Receipt {
     /// The gateway.
     pub gate: Arc<Gate>,
@@ -45,6 +45,7 @@ pub struct Receipt {
     /// Who is called.
     pub candidate: Candidate,
     ticket: Option<Ticket>,
+    sent: bool,
     reserved: Option<Mark>,
     began: Instant,
     first_byte: Option<Duration>,
@@ -62,6 +63,7 @@ impl Receipt {
             live,
             candidate,
             ticket: Some(ticket),
+            sent: false,
             reserved,
             began: Instant::now(),
             first_byte: None,
@@ -78,6 +80,11 @@ impl Receipt {
         {
             store.attended(mark).await;
         }
+    }
+
+    /// Notes that the request goes out now: from here on it may count there, whatever becomes of it.
+    pub fn goes_out(&mut self) {
+        self.sent = true;
     }
 
     /// Notes that something came back.
@@ -173,6 +180,6 @@ impl Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.settle(Outcome::Abandoned);
+        self.settle(if self.sent { Outcome::Abandoned } else { Outcome::Unsent });
     }
 }

@@ -33,6 +33,9 @@ const PLACE_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait before a limit is tried that says nothing of when it is whole again.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
+/// Where doubling of that ends: a day's limit is asked after some times in its day.
+const LONGEST_LOOK: Duration = Duration::from_secs(6 * 3600);
+
 /// How many ends of calls are remembered.
 const MOST_ENDED: usize = 64;
 
@@ -441,7 +444,7 @@ impl Bucket {
     /// No trial of it before the next span; none for long where what was said has proved true.
     pub(super) fn trial_over(&mut self, now: Millis) {
         if let Some(wait) = &mut self.guessed {
-            *wait *= 2;
+            *wait = wait.saturating_mul(2).min(LONGEST_LOOK);
             self.trial_from = Some(now.after(*wait));
             return;
         }

@@ -6,7 +6,7 @@ use hr_core::catalog::{LimitSpan, LimitUnit};
 use hr_core::failure::{Failure, FailureKind};
 use hr_core::quota::{Reading, Said, Source, Trial};
 
-use crate::world::{MINUTE, Provider, SECOND, World, per_minute, published, reading, refusal, said};
+use crate::world::{HOUR, MINUTE, Provider, SECOND, World, per_minute, published, reading, refusal, said};
 
 /// Calls a provider as fast as the ledger lets it, through one of its windows.
 fn one_window(world: &mut World, provider: &mut Provider) -> (u64, u64) {
@@ -206,4 +206,22 @@ fn a_refusal_that_names_only_what_it_counts_shuts_no_later_span() {
     }
     println!("served of 6 a span: {served:?}");
     assert!(served[1..].iter().all(|served| *served >= LIMIT - 1), "{served:?}");
+}
+
+#[test]
+fn a_limit_whose_end_nobody_tells_is_tried_again_however_often_it_was_refused() {
+    let mut world = World::new(1);
+    let spent = Reading { span: None, ..per_minute(10.0, 0.0, None) };
+    world.serve(0, &said(vec![spent.clone()]));
+    let mut failure = refusal(FailureKind::RateLimited, None);
+    failure.said = said(vec![spent]);
+    for refusals in 0..200 {
+        let mut waited = 0;
+        while !world.may_call(0) {
+            world.wait(MINUTE);
+            waited += MINUTE;
+            assert!(waited <= 7 * HOUR, "nobody tries after {refusals} refusals");
+        }
+        world.refuse(0, &failure);
+    }
 }

@@ -35,7 +35,8 @@ const WARM: [&str; 3] = ["sk-one", "sk-two", "sk-three"];
 /// A provider whose calls are counted by a limit far away.
 fn counted(id: &str, fake: &Fake) -> (String, String) {
     let text = format!(
-        "id = \"{id}\"\nbase_url = \"{}\"\nspend = \"free\"\n[[model]]\nid = \"{id}-model\"\n\
+        "id = \"{id}\"\nbase_url = \"{}\"\nspend = \"free\"\n[discovery]\nlist = []\n\
+         [[model]]\nid = \"{id}-model\"\n\
          [[limit]]\nowner = \"key\"\nmodels = [\"*\"]\nunit = \"requests\"\nper = \"day\"\namount = 100000000\n\
          reset = \"rolling\"\n",
         fake.base_url()

@@ -139,7 +139,8 @@ pub fn provider(id: &str, base_url: &str) -> (String, String) {
     (
         id.to_owned(),
         format!(
-            "id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n[[model]]\nid = \"{id}-model\"\n"
+            "id = \"{id}\"\nbase_url = \"{base_url}\"\nspend = \"free\"\n[discovery]\nlist = []\n\
+             [[model]]\nid = \"{id}-model\"\n"
         ),
     )
 }

@@ -157,8 +157,13 @@ impl Settlement<'_> {
             Outcome::Abandoned => End::Dropped,
             Outcome::Unsent => End::Unsent,
         };
-        let lessons = self.provider.ledger.settle(self.now, reservation, end);
+        let now = self.now;
+        let lessons = self.provider.ledger.settle(now, reservation, end);
         for lesson in lessons {
+            // What still rests for another reason has not recovered.
+            if matches!(lesson, Lesson::Free { scope } if self.cooldown(scope).holds(now)) {
+                continue;
+            }
             let effect = self.lesson(lesson);
             self.effects.push(effect);
         }

@@ -292,3 +292,18 @@ fn what_was_never_sent_uses_nothing_of_a_quota_and_what_was_given_up_may() {
     }
     assert!(world.order(&ask()).is_empty(), "both may have counted there");
 }
+
+#[test]
+fn a_quota_that_is_back_does_not_end_another_rest() {
+    let mut world = one_provider(1);
+    let first = world.first(&ask());
+    world.fail(&first, because(FailureKind::RateLimited, 60));
+    world.wait(60);
+    let under_way = world.begin(&first).unwrap();
+    world.fail(&first, because(FailureKind::Overloaded, 5));
+    let settled = world.settle(under_way, success(10));
+    assert_eq!(settled.effects, [], "it rests for another reason");
+    assert!(world.order(&ask()).is_empty());
+    world.wait(5);
+    assert_eq!(world.order(&ask()).len(), 1);
+}

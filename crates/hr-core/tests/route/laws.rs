@@ -265,7 +265,11 @@ impl Run {
                 match exclusion.gate {
                     Gate::Cooldown => prop_assert!(rests, "an invented rest"),
                     Gate::Breaker | Gate::Retries => prop_assert!(!rests, "a rest goes before {exclusion:?}"),
-                    gate => prop_assert_eq!(gate, Gate::Quota),
+                    gate => {
+                        prop_assert_eq!(gate, Gate::Quota);
+                        let ends = exclusion.until.is_some_and(|until| self.world.now < until);
+                        prop_assert!(ends, "used up, but not until when: {exclusion:?}");
+                    }
                 }
                 Ok(None)
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::claim::{Block, Claim, NEVER};
 use super::models::ModelSet;
 use crate::failure::FailureKind;
-use crate::route::policy::{MIN_WAIT, Rule};
+use crate::route::policy::Rule;
 use crate::time::Millis;
 
 /// After so many refusals in a row of which nothing told the end, the end that we suppose is put to the test.
@@ -51,18 +51,10 @@ impl Held {
         let rule = Rule::of(kind);
         let fresh = begun >= self.until;
         if fresh {
-            let forgotten = now >= self.until.after(rule.cap);
-            self.strikes = if forgotten { 1 } else { self.strikes.saturating_add(1) };
+            self.strikes = rule.strikes(self.strikes, self.until, now);
             self.claim = Claim::new(now, borne_out);
         }
-        let wait = match stated {
-            Some(wait) => wait.min(rule.stated_cap).max(MIN_WAIT),
-            None => {
-                let doublings = u32::from(self.strikes.max(1) - 1);
-                rule.base.saturating_mul(2u32.saturating_pow(doublings)).min(rule.cap)
-            }
-        };
-        let until = now.after(wait);
+        let until = now.after(rule.wait(self.strikes, stated));
         if until >= self.until {
             self.until = until;
             self.because = kind;

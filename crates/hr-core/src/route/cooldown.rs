@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{MIN_WAIT, Rule};
+use super::policy::Rule;
 use crate::failure::FailureKind;
 use crate::time::Millis;
 
@@ -45,17 +45,9 @@ impl Cooldown {
         stated: Option<Duration>,
     ) -> Millis {
         if begun >= self.until {
-            let forgotten = now >= self.until.after(rule.cap);
-            self.strikes = if forgotten { 1 } else { self.strikes.saturating_add(1) };
+            self.strikes = rule.strikes(self.strikes, self.until, now);
         }
-        let wait = match stated {
-            Some(wait) => wait.min(rule.stated_cap).max(MIN_WAIT),
-            None => {
-                let doublings = u32::from(self.strikes.max(1) - 1);
-                rule.base.saturating_mul(2u32.saturating_pow(doublings)).min(rule.cap)
-            }
-        };
-        let until = now.after(wait);
+        let until = now.after(rule.wait(self.strikes, stated));
         if until >= self.until {
             self.until = until;
             self.because = Some(kind);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::failure::{FailureKind, Scope};
+use crate::time::Millis;
 
 /// The shortest rest: a provider that says "retry after 0" is still given this.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
@@ -118,6 +119,23 @@ impl Rule {
     /// Something to remember about a model, for this long.
     const fn learn(consequence: Consequence, memory: Duration) -> Self {
         Self::plain(consequence, Scope::Model, memory, memory)
+    }
+
+    /// How long something waits after so many failures in a row: as long as was stated, else longer each time, both
+    /// within bounds.
+    #[must_use]
+    pub fn wait(&self, strikes: u8, stated: Option<Duration>) -> Duration {
+        if let Some(stated) = stated {
+            return stated.min(self.stated_cap).max(MIN_WAIT);
+        }
+        let doublings = u32::from(strikes.max(1) - 1);
+        self.base.saturating_mul(2u32.saturating_pow(doublings)).min(self.cap)
+    }
+
+    /// The count of failures in a row with one more, of something that was to wait until then.
+    #[must_use]
+    pub(crate) fn strikes(&self, before: u8, until: Millis, now: Millis) -> u8 {
+        if now >= until.after(self.cap) { 1 } else { before.saturating_add(1) }
     }
 
     /// The row of this kind.

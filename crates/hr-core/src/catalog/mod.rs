@@ -135,6 +135,29 @@ pub enum SpendClass {
     Paid,
 }
 
+impl SpendClass {
+    /// Its name, in files and for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Included => "included",
+            Self::Paid => "paid",
+        }
+    }
+
+    /// The class of this name, or of a word that stands for all that it allows.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "free" => Some(Self::Free),
+            "included" | "subscription" => Some(Self::Included),
+            "paid" | "all" => Some(Self::Paid),
+            _ => None,
+        }
+    }
+}
+
 /// USD per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -73,6 +73,29 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// All reasons.
+    pub const ALL: [Self; 19] = [
+        Self::Unavailable,
+        Self::Credential,
+        Self::Excluded,
+        Self::Tools,
+        Self::Vision,
+        Self::Structured,
+        Self::Context,
+        Self::SkipTokensOver,
+        Self::OutputCap,
+        Self::Refuses,
+        Self::Loss,
+        Self::Spend,
+        Self::Unconfirmed,
+        Self::Quota,
+        Self::Retries,
+        Self::Cooldown,
+        Self::Breaker,
+        Self::Tried,
+        Self::NotAsked,
+    ];
+
     /// The stable code of the gate, as logs, metrics and responses name it.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -279,12 +279,7 @@ impl Reader<'_> {
 
     fn class(&mut self, setting: &Setting) -> Option<SpendClass> {
         let Kind::Choice(words) = setting.kind else { unreachable!("`{}` is a choice", setting.name) };
-        let word = self.read(setting, |text| value::choice(text, words))?;
-        Some(match word {
-            "free" => SpendClass::Free,
-            "included" => SpendClass::Included,
-            _ => SpendClass::Paid,
-        })
+        SpendClass::read(self.read(setting, |text| value::choice(text, words))?)
     }
 
     fn switch(&mut self, setting: &Setting) -> bool {

@@ -244,11 +244,7 @@ impl Spec {
             "id = \"{id}\"\nname = \"{id}\"\norder = 1\ndialect = \"openai_chat\"\nauth = \"bearer\"\n\
              base_url = \"https://{id}.example/v1\"\nprefix = \"{prefix}\"\nkey_vars = [\"{prefix}_API_KEY\"]\n\
              spend = \"{}\"\n",
-            match self.spend {
-                SpendClass::Free => "free",
-                SpendClass::Included => "included",
-                SpendClass::Paid => "paid",
-            }
+            self.spend.name()
         );
         let Some(factor) = self.published else { return page };
         for limit in &self.limits {

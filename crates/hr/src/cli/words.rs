@@ -1,6 +1,5 @@
 //! Words that several commands share.
 
-use hr_core::catalog::SpendClass;
 use hr_core::pool::KeySource;
 use hr_core::settings::Origin;
 
@@ -26,15 +25,6 @@ pub fn origin(origin: &Origin) -> String {
         Origin::Environment => "environment".to_owned(),
         Origin::EnvFile(file, line) => format!("{file}:{line}"),
         Origin::Default => "default".to_owned(),
-    }
-}
-
-/// What calls cost.
-pub fn spend(class: SpendClass) -> &'static str {
-    match class {
-        SpendClass::Free => "free",
-        SpendClass::Included => "included",
-        SpendClass::Paid => "paid",
     }
 }
 
@@ -130,27 +120,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_words() {
-        use hr_core::route::Gate::*;
-        for reason in [
-            Unavailable,
-            Credential,
-            Excluded,
-            Tools,
-            Vision,
-            Context,
-            SkipTokensOver,
-            OutputCap,
-            Refuses,
-            Loss,
-            Spend,
-            Unconfirmed,
-            Quota,
-            Retries,
-            Cooldown,
-            Breaker,
-            Tried,
-            NotAsked,
-        ] {
+        for reason in hr_core::route::Gate::ALL {
             assert_ne!(gate(reason.code()), reason.code());
         }
     }

@@ -47,7 +47,7 @@ impl Wishes {
     pub fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         Ok(Self {
-            most: only(headers, SPEND, "`free`, `included` or `paid`", class)?,
+            most: only(headers, SPEND, "`free`, `included` or `paid`", SpendClass::read)?,
             per_request: only(headers, MAX_COST, "US dollars such as `0.05`", number)?,
             max_wait: only(headers, MAX_WAIT, "seconds such as `2.5`", |text| {
                 // What no clock counts to is as long as anything may take.
@@ -103,16 +103,6 @@ fn only<T>(
             let words = format!("the header `{name}` must be given once, as {wanted}");
             Err(Refusal::new(StatusCode::BAD_REQUEST, words).code("invalid_value").param(name))
         }
-    }
-}
-
-/// A class by the words of the setting `SPEND`.
-fn class(text: &str) -> Option<SpendClass> {
-    match text.to_ascii_lowercase().as_str() {
-        "free" => Some(SpendClass::Free),
-        "included" | "subscription" => Some(SpendClass::Included),
-        "paid" | "all" => Some(SpendClass::Paid),
-        _ => None,
     }
 }
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::cli::desk::{Desk, Written};
 use crate::cli::paint::Paint;
+use crate::cli::print;
 use crate::cli::table::{Cell, Table};
-use crate::cli::{print, words};
 
 /// List the providers, with where to get a key
 ///
@@ -164,7 +164,7 @@ fn table(rows: &[Row]) -> String {
             row.id.as_str().into(),
             status,
             keys.into(),
-            row.spend.iter().map(|class| words::spend(*class)).collect::<Vec<_>>().join(", ").into(),
+            row.spend.iter().map(|class| class.name()).collect::<Vec<_>>().join(", ").into(),
             variable.into(),
             row.sign_up.clone().unwrap_or_default().into(),
         ]);

@@ -209,6 +209,7 @@ fn a_quota_that_is_nearly_used_up_is_left_to_requests() {
     assert!(may(&foreign));
     let mut held = quota(19.0, LimitSpan::Day, false);
     held[0].held = vec![HoldView {
+        keys: Vec::new(),
         models: vec!["a".to_owned()],
         until: Millis(9),
         because: FailureKind::QuotaSpent,

@@ -1,5 +1,7 @@
 //! What people are shown of quotas.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::account::{Account, Name};
@@ -17,6 +19,9 @@ use crate::time::Millis;
 /// a few may be ours, on the border of two spans.
 const FOREIGN_CALLS: f64 = 2.0;
 const FOREIGN_PART: f64 = 0.05;
+
+/// Calls of several keys wait for the same when they wait equally long, but for this.
+const SAME_WAIT: Duration = Duration::from_secs(2);
 
 /// How sure a bucket's numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,6 +58,8 @@ pub struct OwnerQuota {
 /// Calls that wait after a refusal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HoldView {
+    /// The keys whose calls wait.
+    pub keys: Vec<KeyId>,
     /// The models that wait; empty means all.
     pub models: Vec<String>,
     /// Until when.
@@ -61,6 +68,22 @@ pub struct HoldView {
     pub because: FailureKind,
     /// When one call will put that to the test, if one does before.
     pub test_at: Option<Millis>,
+}
+
+impl HoldView {
+    /// Whether two wait for the same.
+    fn is_same(&self, other: &Self) -> bool {
+        let apart = self.until.until(other.until).max(other.until.until(self.until));
+        (&self.models, self.because) == (&other.models, other.because) && apart <= SAME_WAIT
+    }
+
+    fn take_in(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.keys.sort();
+        self.keys.dedup();
+        self.until = self.until.max(other.until);
+        self.test_at = self.test_at.into_iter().chain(other.test_at).min();
+    }
 }
 
 /// One limit of one owner.
@@ -123,18 +146,7 @@ impl Ledger {
                     &other.models,
                 ))
             });
-            let mut held: Vec<HoldView> = std::iter::once(account)
-                .chain(members())
-                .flat_map(|account| &account.holds)
-                .filter(|held| now < held.until)
-                .map(|held| HoldView {
-                    models: self.models.names(&held.models),
-                    until: held.until,
-                    because: held.because,
-                    test_at: (held.claim.test_from < held.until).then_some(held.claim.test_from),
-                })
-                .collect();
-            held.sort_by(|one, other| (one.until, &one.models).cmp(&(other.until, &other.models)));
+            let held = self.held_views(now, std::iter::once(account).chain(members()));
             let shared = std::iter::once(account).chain(members()).any(|account| is_shared(account, now));
             let mut joined: Vec<KeyId> = joined.flat_map(|account| self.keys_of(account)).collect();
             joined.sort();
@@ -149,6 +161,30 @@ impl Ledger {
             });
         }
         views.sort_by(|one, other| (&one.owner, &one.keys).cmp(&(&other.owner, &other.keys)));
+        views
+    }
+
+    /// What calls of these accounts wait for: what several of them wait for once, with all of their keys.
+    fn held_views<'a>(&self, now: Millis, accounts: impl Iterator<Item = &'a Account>) -> Vec<HoldView> {
+        let mut views: Vec<HoldView> = Vec::new();
+        for account in accounts {
+            for held in account.holds.iter().filter(|held| now < held.until) {
+                let view = HoldView {
+                    keys: self.keys_of(account),
+                    models: self.models.names(&held.models),
+                    until: held.until,
+                    because: held.because,
+                    test_at: (held.claim.test_from < held.until).then_some(held.claim.test_from),
+                };
+                match views.iter_mut().find(|known| known.is_same(&view)) {
+                    Some(known) => known.take_in(view),
+                    None => views.push(view),
+                }
+            }
+        }
+        views.sort_by(|one, other| {
+            (one.until, &one.models, &one.keys).cmp(&(other.until, &other.models, &other.keys))
+        });
         views
     }
 

@@ -34,6 +34,17 @@ fn a_refusal_that_own_use_does_not_explain_joins_two_keys() {
 }
 
 #[test]
+fn what_both_wait_for_is_shown_once_with_both_keys() {
+    let mut world = used_up_by_the_first(2);
+    world.wait(100);
+    world.refuse(0, &refusal(FailureKind::RateLimited, Some(49_900)));
+    let joint = world.ledger.view(world.now, "p").remove(0);
+    let [held] = joint.held.as_slice() else { panic!("the same wait twice: {:?}", joint.held) };
+    assert_eq!(held.keys, joint.keys);
+    assert_eq!(world.now.until(held.until).as_millis(), 49_900);
+}
+
+#[test]
 fn what_either_of_them_uses_then_counts_for_both() {
     let mut world = used_up_by_the_first(2);
     world.wait(50_000);

@@ -105,7 +105,7 @@ fn page(owners: &[Value], paint: &Paint) -> String {
                 part.push_str(&format!("  {}\n", line(bucket, paint)));
             }
             for held in owner["held"].as_array().into_iter().flatten() {
-                part.push_str(&format!("  {}\n", paint.doubtful(&waiting(held))));
+                part.push_str(&format!("  {}\n", paint.doubtful(&waiting(held, owner))));
             }
             part
         })
@@ -117,8 +117,7 @@ fn page(owners: &[Value], paint: &Paint) -> String {
 pub fn title(owner: &Value) -> String {
     let provider = owner["provider"].as_str().unwrap_or_default();
     let keys = owner["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let tails: Vec<String> =
-        keys.iter().filter_map(|key| key["key_tail"].as_str()).map(|tail| format!("…{tail}")).collect();
+    let tails = tails(owner, |_| true);
     let keys = match (keys.len(), tails.len()) {
         (0, _) => "whoever calls from here".to_owned(),
         (1, 1) => format!("key {}", tails[0]),
@@ -131,17 +130,20 @@ pub fn title(owner: &Value) -> String {
     }
 }
 
+/// The ends of those keys of an owner, where they have one.
+fn tails(owner: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
+    let keys = owner["keys"].as_array().into_iter().flatten().filter(|key| wanted(key));
+    keys.filter_map(|key| key["key_tail"].as_str()).map(|tail| format!("…{tail}")).collect()
+}
+
 fn remarks(owner: &Value) -> Vec<String> {
-    let keys = owner["keys"].as_array().into_iter().flatten();
-    let joined: Vec<String> = keys
-        .filter(|key| key["joined"] == true)
-        .map(|key| format!("…{}", key["key_tail"].as_str().unwrap_or_default()))
-        .collect();
+    let joined = tails(owner, |key| key["joined"] == true);
     let mut remarks = Vec::new();
     if !joined.is_empty() {
         let seem = if joined.len() == 1 { "seems" } else { "seem" };
         remarks.push(format!(
-            "{} {seem} to draw on this quota too: a refusal said so that its own use does not explain",
+            "{} {seem} to share this quota: a call was refused that the use of one key alone does not explain, and the \
+             use of these keys together does",
             joined.join(", ")
         ));
     }
@@ -239,13 +241,19 @@ fn origin(bucket: &Value) -> String {
     format!("{sure}, {source}")
 }
 
-/// Calls that wait after a refusal that named no limit.
-fn waiting(held: &Value) -> String {
+/// Calls that wait after a refusal that named no limit; with their keys, where others of the owner do not.
+fn waiting(held: &Value, owner: &Value) -> String {
     let models = models(held).unwrap_or_else(|| "all models".to_owned());
     let wait = words::span(held["until_in_s"].as_u64().unwrap_or(0));
     let because = held["because"].as_str().unwrap_or("refused").replace('_', " ");
     let test = held["test_in_s"].as_u64().map(|wait| format!(", tried again in {}", words::span(wait)));
-    format!("{models}: {because}, waits {wait}{}", test.unwrap_or_default())
+    let waits = held["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let all = owner["keys"].as_array().map_or(0, Vec::len);
+    let keys = match tails(owner, |key| waits.contains(&key["id"])) {
+        tails if tails.is_empty() || waits.len() >= all => String::new(),
+        tails => format!(", only {}", tails.join(", ")),
+    };
+    format!("{models}: {because}, waits {wait}{}{keys}", test.unwrap_or_default())
 }
 
 /// `1,234,567`, and `0.05` where it is small.
@@ -290,7 +298,10 @@ mod tests {
                         "confidence": "likely",
                     },
                 ],
-                "held": [{ "models": [], "because": "rate_limited", "until_in_s": 30, "test_in_s": 5 }],
+                "held": [
+                    { "keys": ["a", "b"], "models": [], "because": "rate_limited", "until_in_s": 30, "test_in_s": 5 },
+                    { "keys": ["b"], "models": ["m"], "because": "quota_spent", "until_in_s": 50 },
+                ],
             }),
             json!({
                 "provider": "box", "owner": null, "shared": false, "keys": [{ "key_tail": "ccc333" }],
@@ -305,11 +316,13 @@ mod tests {
         assert_eq!(
             page(&owners, &Paint::plain()),
             "groq: team (2 keys: …aaa111, …bbb222)\n  \
-               …bbb222 seems to draw on this quota too: a refusal said so that its own use does not explain\n  \
+               …bbb222 seems to share this quota: a call was refused that the use of one key alone does not explain, \
+                 and the use of these keys together does\n  \
                somebody else uses this quota too\n  \
                [..........] 0 of 8,000 tokens a minute, gpt-oss  returns in 42 s  sure, by a refusal's words\n  \
                [#######...] 612 of 1,000 requests a day  whole in 3 h  likely, by a header\n  \
-               all models: rate limited, waits 30 s, tried again in 5 s\n\
+               all models: rate limited, waits 30 s, tried again in 5 s\n  \
+               m: quota spent, waits 50 s, only …bbb222\n\
              \n\
              box: key …ccc333\n  \
                [##........] 12 % of the plan a week  sure, by a header\n  \

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cli::paint::Paint;
 use crate::cli::table::Table;
-use crate::cli::words;
+use crate::cli::{fit, words};
 
 /// The abilities that are shown, by their names in the router's answer and for people.
 const SHOWN: [(&str, &str); 6] = [
@@ -17,22 +17,27 @@ const SHOWN: [(&str, &str); 6] = [
     ("max_output", "Output"),
 ];
 
-/// The table; nothing when all is as the catalogue says.
-pub fn table(status: &Value, paint: &Paint) -> Option<String> {
+/// The table, or where it is too wide a line a model; nothing when all is as the catalogue says.
+pub fn table(status: &Value, width: Option<usize>, paint: &Paint) -> Option<String> {
     let heading: Vec<&'static str> =
         std::iter::once("Model").chain(SHOWN.iter().map(|(_, heading)| *heading)).collect();
     let mut table = Table::new(&heading);
-    let mut any = false;
+    let mut lines = String::new();
     for (provider, state) in status["providers"].as_object().into_iter().flatten() {
         let models = state["model_caps"].as_array().into_iter().flatten();
         for model in models.filter(|model| model["by_request"] != true && is_found_out(model)) {
-            any = true;
             let name = format!("{provider}/{}", model["model"].as_str().unwrap_or_default());
-            let cells = SHOWN.iter().map(|(ability, _)| cell(&model["abilities"][*ability]).into());
-            table.row(std::iter::once(name.into()).chain(cells));
+            let cells: Vec<String> =
+                SHOWN.iter().map(|(ability, _)| cell(&model["abilities"][*ability])).collect();
+            let known = SHOWN.iter().zip(&cells).filter(|(_, cell)| !cell.is_empty());
+            let mut parts = vec![format!("{}:", paint.strong(&name))];
+            parts.extend(known.map(|((_, heading), cell)| format!("{} {cell}", heading.to_lowercase())));
+            lines.push_str(&format!("{}\n", fit::fold(&parts, fit::BELOW, width)));
+            table.row(std::iter::once(name).chain(cells).map(Into::into));
         }
     }
-    any.then(|| table.render(paint))
+    let any = !lines.is_empty();
+    any.then(|| if table.fits(width) { table.render(paint) } else { lines })
 }
 
 fn is_found_out(model: &Value) -> bool {
@@ -74,12 +79,18 @@ mod tests {
             { "model": "d", "abilities": { "tools": known(json!(false), "override", Value::Null) } },
         ]}}});
         assert_eq!(
-            table(&status, &Paint::plain()).unwrap(),
+            table(&status, None, &Paint::plain()).unwrap(),
             "Model    Tools               Vision  Schema  Reasoning  Context             Output\n\
              alpha/a  yes (probed, 90 s)  no                         8192 (listed, 2 h)\n\
              alpha/d  no (override)\n"
         );
-        assert_eq!(table(&json!({}), &Paint::plain()), None);
-        assert_eq!(table(&json!({ "providers": { "x": 7 } }), &Paint::plain()), None);
+        assert_eq!(
+            table(&status, Some(60), &Paint::plain()).unwrap(),
+            "alpha/a:  tools yes (probed, 90 s)  vision no\n      \
+             context 8192 (listed, 2 h)\n\
+             alpha/d:  tools no (override)\n"
+        );
+        assert_eq!(table(&json!({}), None, &Paint::plain()), None);
+        assert_eq!(table(&json!({ "providers": { "x": 7 } }), None, &Paint::plain()), None);
     }
 }

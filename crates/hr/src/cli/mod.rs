@@ -13,6 +13,7 @@ mod decided;
 mod demo;
 mod desk;
 mod explain;
+mod fit;
 mod log;
 mod mode;
 mod model;

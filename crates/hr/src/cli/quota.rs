@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::cli::desk::{self, Desk};
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
-use crate::cli::{decided, print, talk, words};
+use crate::cli::{decided, fit, print, talk, words};
 use crate::gate;
 use crate::store::{Reader, StoreError};
 
@@ -66,11 +66,15 @@ impl Quota {
             return print::json(&told);
         }
         let owners = told["owners"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let width = fit::width();
         let heading = match told["kept"] == true {
-            true => format!("No router runs at http://{address}: this is what the last one knew.\n\n"),
+            true => {
+                let heading = format!("No router runs at http://{address}: this is what the last one knew.");
+                format!("{}\n\n", fit::fold(&[heading], 0, width))
+            }
             false => String::new(),
         };
-        print::out(&(heading + &page(owners, &Paint::stdout())))
+        print::out(&(heading + &page(owners, width, &Paint::stdout())))
     }
 }
 
@@ -90,31 +94,34 @@ fn kept(desk: &Desk) -> anyhow::Result<Option<Value>> {
 }
 
 /// All owners with all their limits.
-fn page(owners: &[Value], paint: &Paint) -> String {
+fn page(owners: &[Value], width: Option<usize>, paint: &Paint) -> String {
     if owners.is_empty() {
         return "No limit is known yet: providers tell them with their answers.\n".to_owned();
     }
     let parts: Vec<String> = owners
         .iter()
         .map(|owner| {
-            let mut part = format!("{}\n", paint.strong(&title(owner)));
-            for remark in remarks(owner) {
-                part.push_str(&format!("  {remark}\n"));
-            }
-            for bucket in owner["buckets"].as_array().into_iter().flatten() {
-                part.push_str(&format!("  {}\n", line(bucket, paint)));
-            }
-            for held in owner["held"].as_array().into_iter().flatten() {
-                part.push_str(&format!("  {}\n", paint.doubtful(&waiting(held, owner))));
-            }
-            part
+            let remarks = remarks(owner).into_iter().map(|remark| format!("  {remark}"));
+            let held = owner["held"].as_array().into_iter().flatten();
+            let held = held.map(|held| format!("  {}", paint.doubtful(&waiting(held, owner))));
+            let mut lines = vec![title(owner, width, paint)];
+            lines.extend(remarks.map(|remark| fit::fold(&[remark], fit::BELOW, width)));
+            lines.extend(
+                owner["buckets"].as_array().into_iter().flatten().map(|bucket| line(bucket, width, paint)),
+            );
+            lines.extend(held.map(|held| fit::fold(&[held], fit::BELOW, width)));
+            lines.join("\n") + "\n"
         })
         .collect();
     parts.join("\n")
 }
 
 /// `groq: my-team (2 keys: …aaa111, …bbb222)`
-pub fn title(owner: &Value) -> String {
+pub fn title(owner: &Value, width: Option<usize>, paint: &Paint) -> String {
+    fit::fold(&[paint.strong(&name(owner))], fit::BELOW, width)
+}
+
+fn name(owner: &Value) -> String {
     let provider = owner["provider"].as_str().unwrap_or_default();
     let keys = owner["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
     let tails = tails(owner, |_| true);
@@ -154,7 +161,7 @@ fn remarks(owner: &Value) -> Vec<String> {
 }
 
 /// `[######....] 612 of 1,000 requests a day, gpt-oss   returns in 3 h   sure, by a header`
-pub fn line(bucket: &Value, paint: &Paint) -> String {
+pub fn line(bucket: &Value, width: Option<usize>, paint: &Paint) -> String {
     let (left, limit) = (bucket["left"].as_f64(), bucket["limit"].as_f64());
     let spent = bucket["spent"] == true;
     let part = match (left, limit) {
@@ -162,19 +169,16 @@ pub fn line(bucket: &Value, paint: &Paint) -> String {
         (Some(left), Some(limit)) if limit > 0.0 => Some((left / limit).clamp(0.0, 1.0)),
         _ => None,
     };
-    let mut line = tone(part)(paint, &bar(part));
-    line.push_str(&format!(" {}", amount(bucket, left, limit)));
-    if let Some(models) = models(bucket) {
-        line.push_str(&format!(", {models}"));
-    }
+    let of = models(bucket).map_or_else(String::new, |models| format!(", {models}"));
+    let mut parts = vec![format!("  {} {}{of}", tone(part)(paint, &bar(part)), amount(bucket, left, limit))];
     if let Some(wait) = bucket["resets_in_s"].as_u64() {
         let word = if spent { "returns in" } else { "whole in" };
-        line.push_str(&format!("  {word} {}", words::span(wait)));
+        parts.push(format!("{word} {}", words::span(wait)));
     } else if spent {
-        line.push_str("  used up");
+        parts.push("used up".to_owned());
     }
-    line.push_str(&format!("  {}", paint.faint(&origin(bucket))));
-    line
+    parts.push(paint.faint(&origin(bucket)));
+    fit::fold(&parts, fit::BELOW, width)
 }
 
 /// A bar of what is left; of what is not known, one of question marks.
@@ -314,7 +318,7 @@ mod tests {
             }),
         ];
         assert_eq!(
-            page(&owners, &Paint::plain()),
+            page(&owners, None, &Paint::plain()),
             "groq: team (2 keys: …aaa111, …bbb222)\n  \
                …bbb222 seems to share this quota: a call was refused that the use of one key alone does not explain, \
                  and the use of these keys together does\n  \
@@ -328,8 +332,33 @@ mod tests {
                [##........] 12 % of the plan a week  sure, by a header\n  \
                [??????????] 0.25 used of ? USD a month, *:free  guess, published\n"
         );
-        assert!(page(&[], &Paint::plain()).contains("No limit is known yet"));
-        assert!(page(&[json!(null)], &Paint::plain()).contains("whoever"));
+        assert!(page(&[], None, &Paint::plain()).contains("No limit is known yet"));
+        assert!(page(&[json!(null)], None, &Paint::plain()).contains("whoever"));
+        assert_eq!(
+            page(&owners, Some(60), &Paint::plain()),
+            "groq: team (2 keys: …aaa111, …bbb222)\n  \
+             …bbb222 seems to share this quota: a call was refused that\n      \
+             the use of one key alone does not explain, and the use\n      \
+             of these keys together does\n  \
+             somebody else uses this quota too\n  \
+             [..........] 0 of 8,000 tokens a minute, gpt-oss\n      \
+             returns in 42 s  sure, by a refusal's words\n  \
+             [#######...] 612 of 1,000 requests a day  whole in 3 h\n      \
+             likely, by a header\n  \
+             all models: rate limited, waits 30 s, tried again in 5 s\n  \
+             m: quota spent, waits 50 s, only …bbb222\n\
+             \n\
+             box: key …ccc333\n  \
+             [##........] 12 % of the plan a week  sure, by a header\n  \
+             [??????????] 0.25 used of ? USD a month, *:free\n      \
+             guess, published\n"
+        );
+        for width in 24..120 {
+            let text = page(&owners, Some(width), &Paint::plain());
+            assert!(text.lines().all(|line| fit::visible(line) <= width), "{width}: {text}");
+            let whole = page(&owners, None, &Paint::plain());
+            assert!(text.split_whitespace().eq(whole.split_whitespace()), "{width}: {text}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::cli::desk::Desk;
 use crate::cli::paint::Paint;
 use crate::cli::report::Advice;
 use crate::cli::table::{Cell, Table};
-use crate::cli::{abilities, print, quota, talk, words};
+use crate::cli::{abilities, fit, print, quota, talk, words};
 use crate::files::load::Loaded;
 
 /// How often `--watch` looks again.
@@ -78,7 +78,7 @@ impl Status {
         if self.json {
             print::json(&status)?;
         } else {
-            print::out(&table(&status))?;
+            print::out(&table(&status, fit::width()))?;
         }
         if desk.load().is_err() {
             print::say("warning: the files have mistakes that the router has refused: `hr config check`");
@@ -126,7 +126,7 @@ fn set_up(loaded: &Loaded) -> String {
         return "No provider is set up: `hr providers` lists them, `hr auth add <provider>` stores a key.\n"
             .to_owned();
     }
-    table.render(&Paint::stdout())
+    table.render_in(fit::width(), &Paint::stdout())
 }
 
 /// A provider's row, read from the router's answer.
@@ -180,7 +180,7 @@ fn row(name: &str, provider: &Value) -> Row {
 }
 
 /// The table, sorted by rating and then by name, and what else matters.
-fn table(status: &Value) -> String {
+fn table(status: &Value, width: Option<usize>) -> String {
     let providers = status["providers"].as_object();
     let mut rows: Vec<Row> =
         providers.into_iter().flatten().map(|(name, provider)| row(name, provider)).collect();
@@ -198,34 +198,35 @@ fn table(status: &Value) -> String {
         "No provider is set up: `hr providers` lists them, `hr auth add <provider>` stores a key.\n"
             .to_owned()
     } else {
-        table.render(&Paint::stdout())
+        table.render_in(width, &Paint::stdout())
     };
-    text.push_str(&quotas(providers));
+    text.push_str(&quotas(providers, width));
     for (name, provider) in providers.into_iter().flatten() {
         for hint in provider["hints"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            text.push_str(&format!("\n{name}: {hint}\n"));
+            text.push_str(&format!("\n{}\n", fit::fold(&[format!("{name}: {hint}")], fit::BELOW, width)));
         }
     }
-    if let Some(abilities) = abilities::table(status, &Paint::stdout()) {
+    if let Some(abilities) = abilities::table(status, width, &Paint::stdout()) {
         text.push_str(&format!("\n{abilities}"));
     }
     let mode = status.pointer("/rotation/mode").and_then(Value::as_str).unwrap_or("unknown");
     text.push_str(&format!("\nRotation: {mode}\n"));
     let breaker = &status["circuit_breaker"];
     if breaker.is_object() {
-        text.push_str(&format!(
-            "Breaker: opens at {:.0} % failures of the last {}, with {} at least, for {} s\n",
+        let line = format!(
+            "Breaker: opens at {:.0} % failures of the last {}, with {} at least, for {} s",
             breaker["error_rate"].as_f64().unwrap_or(0.0) * 100.0,
             breaker["window"],
             breaker["min_samples"],
             breaker["cooldown_s"].as_f64().unwrap_or(0.0)
-        ));
+        );
+        text.push_str(&format!("{}\n", fit::fold(&[line], fit::BELOW, width)));
     }
     text
 }
 
 /// What is left of the limits that the providers have told: those that were only published are left to `hr quota`.
-fn quotas(providers: Option<&serde_json::Map<String, Value>>) -> String {
+fn quotas(providers: Option<&serde_json::Map<String, Value>>, width: Option<usize>) -> String {
     let paint = Paint::stdout();
     let mut text = String::new();
     for owner in
@@ -236,9 +237,9 @@ fn quotas(providers: Option<&serde_json::Map<String, Value>>) -> String {
         if lines.peek().is_none() {
             continue;
         }
-        text.push_str(&format!("\n{}\n", quota::title(owner)));
+        text.push_str(&format!("\n{}\n", quota::title(owner, width, &Paint::plain())));
         for bucket in lines {
-            text.push_str(&format!("  {}\n", quota::line(bucket, &paint)));
+            text.push_str(&format!("{}\n", quota::line(bucket, width, &paint)));
         }
     }
     text
@@ -289,7 +290,7 @@ mod tests {
             "circuit_breaker": { "window": 8, "min_samples": 4, "error_rate": 0.5, "cooldown_s": 60.0 },
         });
         assert_eq!(
-            table(&status),
+            table(&status, None),
             "Provider  Rating  Health                         Keys           Latency\n\
              zeta      1       ok                             1 ready        12 ms\n\
              alpha     2       breaker open (42 s)            2 (1 cooling)\n\
@@ -307,11 +308,38 @@ mod tests {
              Rotation: sequential\n\
              Breaker: opens at 50 % failures of the last 8, with 4 at least, for 60 s\n"
         );
+        assert_eq!(
+            table(&status, Some(60)),
+            "Provider  Rating  Health              Keys           Latency\n\
+             zeta      1       ok                  1 ready        12 ms\n\
+             alpha     2       breaker open (42    2 (1 cooling)\n                  \
+             s)\n\
+             beta      2       degraded (25 %      1 ready\n                  \
+             errors)\n\
+             gone      2       ended on            1 ready\n                  \
+             2026-01-01\n\
+             full      3       resting (rate       1 (1 cooling)\n                  \
+             limited, 7 s)\n\
+             lost      3       unavailable (bad    1 (1 cooling)\n                  \
+             key, 10 min)\n\
+             bare              unavailable         no keys\n\
+             \n\
+             zeta: key …aaa111\n  \
+             [#.........] 5 of 50 requests a day  whole in 60 s\n      \
+             sure, by a header\n\
+             \n\
+             lost: make another\n\
+             \n\
+             Rotation: sequential\n\
+             Breaker: opens at 50 % failures of the last 8, with 4 at\n      \
+             least, for 60 s\n"
+        );
+        assert_eq!(table(&status, Some(80)), table(&status, None), "that much room is enough");
     }
 
     #[test]
     fn an_answer_of_another_shape_is_no_reason_to_fail() {
-        assert!(table(&json!({})).contains("No provider is set up"));
-        assert!(table(&json!({ "providers": { "x": null }, "rotation": 7 })).contains("x"));
+        assert!(table(&json!({}), None).contains("No provider is set up"));
+        assert!(table(&json!({ "providers": { "x": null }, "rotation": 7 }), None).contains("x"));
     }
 }

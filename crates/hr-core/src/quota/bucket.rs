@@ -43,7 +43,10 @@ const MOST_ENDED: usize = 64;
 const BORNE_OUT: f64 = 0.9;
 
 /// How fast a limit grows while trials of it serve.
-const GROWTH: f64 = 1.5;
+const GROWTH: f64 = 0.5;
+
+/// How fast one grows at first whose span has no name: that may have ended instead. Twice as fast with each trial more.
+const FIRST_GROWTH: f64 = 0.125;
 
 /// Calls arrive some time after they are made: a use is held to have been this part of the span later.
 const ARRIVAL: u32 = 200;
@@ -76,6 +79,8 @@ pub(super) struct Bucket {
     ended: VecDeque<(Millis, f64)>,
     /// Nobody has said when it is whole again: the end of its span is a guess, and the wait before that is tried.
     pub(super) guessed: Option<Duration>,
+    /// By which part it grows with the next trial that serves, where its span has no name.
+    growth: f64,
     silent: u16,
     pub(super) lies: u8,
     pub(super) doubted_until: Millis,
@@ -109,6 +114,7 @@ impl Bucket {
             claim: None,
             ended: VecDeque::new(),
             guessed: None,
+            growth: FIRST_GROWTH,
             silent: 0,
             lies: 0,
             doubted_until: Millis(0),
@@ -370,7 +376,9 @@ impl Bucket {
                 self.foreign = 0.0;
             }
             Source::Body | Source::Refusals => {
-                let grown = (limit * GROWTH).max(limit + 1.0).max(self.taken(now) + 1.0);
+                let growth = if self.span.is_some() { GROWTH } else { self.growth };
+                let grown = (limit * (1.0 + growth)).max(limit + 1.0).max(self.taken(now) + 1.0);
+                self.growth = (self.growth * 2.0).min(GROWTH);
                 self.set_limit(Source::Body, None);
                 self.set_limit(Source::Refusals, Some(grown));
                 self.unnamed = false;
@@ -443,6 +451,7 @@ impl Bucket {
 
     /// No trial of it before the next span; none for long where what was said has proved true.
     pub(super) fn trial_over(&mut self, now: Millis) {
+        self.growth = FIRST_GROWTH;
         if let Some(wait) = &mut self.guessed {
             *wait = wait.saturating_mul(2).min(LONGEST_LOOK);
             self.trial_from = Some(now.after(*wait));

@@ -64,7 +64,9 @@ impl Bucket {
             self.set_limit(reading.source, Some(limit));
             self.set_limit(Source::Refusals, None);
         }
-        let bound = self.length().unwrap_or(LONGEST).mul_f64(1.05).max(Duration::from_secs(1));
+        // Only a span that has a name bounds what may be said of its end: any other length was told like this one.
+        let bound = self.span.and_then(super::calendar::length).unwrap_or(LONGEST);
+        let bound = bound.mul_f64(1.05).max(Duration::from_secs(1));
         let reset = reading.reset.filter(|reset| *reset > now).map(|reset| reset.min(now.after(bound)));
         let fixed = matches!(self.window, Window::Fixed(_));
         // It speaks of a span that is over.

@@ -15,6 +15,7 @@ use super::reading::{Reading, Said, Source};
 use super::window::{Fixed, Window};
 use crate::catalog::{LimitUnit, OwnerScope};
 use crate::failure::{Failure, FailureKind, Scope};
+use crate::route::policy::MIN_WAIT;
 use crate::time::Millis;
 use crate::usage::Usage;
 
@@ -448,13 +449,15 @@ impl Ledger {
         if let (Some(place), Some(until)) = (guessed, stated.map(|wait| now.after(wait))) {
             self.align(now, home, call.model, place, until);
         }
+        // What we work out ourselves is less exact than what a provider says.
+        let worked_out = |wait: Duration| wait.max(MIN_WAIT);
         if bare {
-            stated = self.bare_wait(now, home, call.model, guessed);
+            stated = self.bare_wait(now, home, call.model, guessed).map(worked_out);
         }
         if stated.is_none() {
             let ends =
                 buckets.iter().filter_map(|place| self.accounts[home].buckets[*place].window.ends(now));
-            stated = ends.max().map(|ends| now.until(ends));
+            stated = ends.max().map(|ends| worked_out(now.until(ends)));
         }
         let place = guessed.or(buckets.first().copied());
         let bucket = place.map(|place| &self.accounts[home].buckets[place]);
@@ -471,7 +474,11 @@ impl Ledger {
             }
             return;
         }
+        // It was said that somebody else had used it up, and it was tried whether that was so: it was.
+        let surprised = place.is_some_and(|place| self.accounts[home].buckets[place].surprised);
+        let expected = call.trial == Some(Trial::Limit) && surprised;
         let joined = account == home
+            && !expected
             && (!borne_out || unexpected)
             && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
         // A limit that was named need not show by habit.

@@ -10,6 +10,9 @@ use crate::time::Millis;
 /// The shortest rest: a provider that says "retry after 0" is still given this.
 pub const MIN_WAIT: Duration = Duration::from_secs(1);
 
+/// The shortest wait that is taken at its word when it is stated, once: if it was not true, [`MIN_WAIT`] is.
+const LEAST_STATED: Duration = Duration::from_millis(50);
+
 /// What has worked within this time is not believed to be gone for everybody; see [`Rule::doubted`].
 pub const PROVEN_WITHIN: Duration = minutes(10);
 
@@ -126,7 +129,8 @@ impl Rule {
     #[must_use]
     pub fn wait(&self, strikes: u8, stated: Option<Duration>) -> Duration {
         if let Some(stated) = stated {
-            return stated.min(self.stated_cap).max(MIN_WAIT);
+            let at_its_word = stated >= LEAST_STATED && strikes <= 1;
+            return stated.min(self.stated_cap).max(if at_its_word { LEAST_STATED } else { MIN_WAIT });
         }
         let doublings = u32::from(strikes.max(1) - 1);
         self.base.saturating_mul(2u32.saturating_pow(doublings)).min(self.cap)

@@ -405,6 +405,7 @@ const REFUSED: &[(&str, usize, &str, &str)] = &[
     ("[ratelimit]\nrequest = \"day\"", 4, "unknown key `request`", "did you mean `requests`?"),
     ("[ratelimit]\ntokens = \"minutes\"", 4, "unknown value `minutes`", "did you mean `minute`?"),
     ("[[error]]\nstatus = 429\nkind = \"quota_spent\"\nlimit = { per = \"day\", reset = \"midnight\" }", 6, "unknown reset `midnight`", "did you mean"),
+    ("[[error]]\nstatus = 429\nkind = \"quota_spent\"\nlimit = { zone = \"Beijing\" }", 6, "`Beijing` is no distance from UTC", ""),
     ("[quirks]\nfunctions = [\n\"strip_extra_contents\"]", 5, "unknown quirk function `strip_extra_contents`", "did you mean `strip_extra_content`?"),
     ("[quirks]\nclamp = { temperature = [1, 0] }", 4, "the bounds `[1, 0]`", ""),
     ("[quirks]\nclamp = { temperature = [1] }", 4, "invalid length", ""),

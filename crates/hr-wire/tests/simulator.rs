@@ -200,7 +200,8 @@ fn every_fixture_has_its_class() {
             r#"{"error":{"code":"1308","message":"Usage limit reached for 5 hour. Your limit will reset at 2026-09-08 01:02:03"}}"#,
             Kind::QuotaSpent,
             Some(Key),
-            Some(18_000.0),
+            // In Beijing, that is.
+            Some(523.0),
         ),
         (
             "zai",

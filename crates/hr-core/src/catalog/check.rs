@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Price;
 use crate::settings::address::Address;
+use crate::time::Millis;
 
 /// The longest id, alias, prefix or variable name.
 const MAX_NAME_CHARS: usize = 64;
@@ -194,4 +195,11 @@ pub(super) fn date(date: &str) -> Checked {
         return Ok(());
     }
     Err(format!("the date `{}` must be `YYYY-MM-DD` or `YYYY-MM`", shown(date)))
+}
+/// How far a clock is ahead of UTC: `+08:00`.
+pub(super) fn zone(zone: &str) -> Result<(), String> {
+    match Millis::from_rfc3339(&format!("2000-01-02T00:00:00{zone}")) {
+        Some(_) if zone.starts_with(['+', '-']) => Ok(()),
+        _ => Err(format!("`{zone}` is no distance from UTC like `+08:00`")),
+    }
 }

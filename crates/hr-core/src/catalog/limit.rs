@@ -159,4 +159,6 @@ pub struct RefusedLimit {
     pub per: Option<LimitSpan>,
     /// When it starts again, as of [`Limit::reset`].
     pub reset: Option<String>,
+    /// What the instants that its words name without a zone are ahead of UTC: `+08:00`.
+    pub zone: Option<String>,
 }

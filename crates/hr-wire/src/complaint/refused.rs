@@ -139,8 +139,9 @@ fn in_words(
         None => (told.unit.or(known), told.span.or(per)),
     };
     let unit = unit.or(span.map(|_| LimitUnit::Requests))?;
-    let reset =
-        circumstances.end(named_end(&complaint.message.to_lowercase(), circumstances.clock), refused, span);
+    let zone = refused.and_then(|limit| limit.zone.as_deref());
+    let named = named_end(&complaint.message.to_lowercase(), zone, circumstances.clock);
+    let reset = circumstances.end(named, refused, span);
     if refused.is_none() && span.is_none() && reset.is_none() && told.limit.is_none() {
         return None;
     }
@@ -184,10 +185,11 @@ impl Circumstances<'_> {
     }
 }
 
-/// `will reset at 2026-09-08 01:02:03`, `regain access on 2026-12-01 at 00:00 utc`: by our clock; without an offset
-/// it is taken for UTC.
-fn named_end(words: &str, clock: Clock) -> Option<Millis> {
-    const ANCHORS: [&str; 5] = ["reset at ", "resets at ", "reset on ", "access on ", "access at "];
+/// `will reset at 2026-09-08 01:02:03`, `regain access on 2026-12-01 at 00:00 utc`: by our clock. Without an offset it
+/// is in the provider's zone, or in UTC where that is not known, or where it would be over there.
+fn named_end(words: &str, zone: Option<&str>, clock: Clock) -> Option<Millis> {
+    const ANCHORS: [&str; 6] =
+        ["reset at ", "resets at ", "reset on ", "access on ", "access at ", "限额将在 "];
     let rest = ANCHORS.iter().find_map(|anchor| words.split_once(anchor).map(|(_, rest)| rest))?;
     let text = rest.trim_start().split([',', ';']).next()?;
     let whole = text.split_whitespace().next()?.trim_end_matches('.');
@@ -195,9 +197,13 @@ fn named_end(words: &str, clock: Clock) -> Option<Millis> {
         return Some(clock.ours(end));
     }
     let mut parts = text.split_whitespace().filter(|word| *word != "at");
-    let (date, time) = (parts.next()?, parts.next()?.trim_end_matches('.'));
+    let (date, time, said) = (parts.next()?, parts.next()?, parts.next());
+    let time = time.split(|letter: char| !letter.is_ascii_digit() && letter != ':').next()?;
     let seconds = if time.len() == "00:00".len() { ":00" } else { "" };
-    rfc3339(&format!("{date}T{time}{seconds}")).map(|end| clock.ours(end))
+    let end = |zone: &str| rfc3339(&format!("{date}T{time}{seconds}{zone}"));
+    let zone = zone.filter(|_| said.is_none_or(|said| !said.starts_with("utc")));
+    let there = zone.and_then(end).filter(|end| *end > clock.server());
+    there.or_else(|| end("")).map(|end| clock.ours(end))
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -42,6 +42,7 @@ pub(super) struct RefusedLimitEntry {
     unit: Option<LimitUnit>,
     per: Option<LimitSpan>,
     reset: Option<Spanned<String>>,
+    zone: Option<Spanned<String>>,
 }
 
 impl Page<'_> {
@@ -74,6 +75,7 @@ impl Page<'_> {
             unit: entry.unit,
             per: entry.per,
             reset: self.reset(entry.reset)?,
+            zone: entry.zone.map(|zone| self.checked(zone, |zone| check::zone(zone))).transpose()?,
         })
     }
 

@@ -50,6 +50,12 @@ pub enum StoreError {
         /// The system's words.
         cause: String,
     },
+    /// While it was in use, another file has taken its place.
+    #[error("the state file `{}` is another one than before", path.display())]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system does not let it be written. Serving can go on without.
     #[error("the state file `{}` cannot be written: {cause}", path.display())]
     Unwritable {
@@ -89,6 +95,11 @@ impl StoreError {
             }
             Self::Unreadable { .. } => {
                 "it must be readable and writable for the user who runs `hr`".to_owned()
+            }
+            Self::Replaced { .. } => {
+                "it is left as it is, and read at the next start; what is learned until then is lost: stop the router \
+                 before you put a file in its place"
+                    .to_owned()
             }
             Self::Unwritable { .. } => {
                 "see that there is room on the disk, and that the file and its folder are writable for the user who \

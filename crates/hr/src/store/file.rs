@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hr_core::route::Change;
 use hr_core::time::Millis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use tempfile::TempPath;
 
 use super::error::StoreError;
 use super::lock::Lock;
@@ -184,14 +185,7 @@ pub(super) fn shorten_log(path: &Path, connection: &Connection, longest: u64) ->
 /// Makes an empty store with these changes in it. It gets its name when it is whole, so that no kill leaves half of it.
 fn make(path: &Path, changes: &[Change], now: Millis) -> Result<(), StoreError> {
     let fail = |error: rusqlite::Error| StoreError::of(path, &error);
-    let folder = folder_of(path);
-    make_folder(folder).map_err(|error| StoreError::unwritable(path, format!("{error:#}")))?;
-    let fresh = tempfile::Builder::new()
-        .prefix(".hr-")
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(folder)
-        .map_err(|error| StoreError::unwritable(path, error))?
-        .into_temp_path();
+    let fresh = fresh(path)?;
     let mut connection = Connection::open(&fresh).map_err(fail)?;
     connection.pragma_update(None, "application_id", schema::APPLICATION_ID).map_err(fail)?;
     connection.pragma_update(None, "user_version", schema::VERSION).map_err(fail)?;
@@ -199,8 +193,42 @@ fn make(path: &Path, changes: &[Change], now: Millis) -> Result<(), StoreError> 
     rows::write(&mut connection, changes, &[], now).map_err(fail)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
     connection.close().map_err(|(_, error)| fail(error))?;
+    put_in_place(path, fresh)
+}
+
+/// An empty file beside the store.
+fn fresh(path: &Path) -> Result<TempPath, StoreError> {
+    let folder = folder_of(path);
+    make_folder(folder).map_err(|error| StoreError::unwritable(path, format!("{error:#}")))?;
+    let fresh = tempfile::Builder::new()
+        .prefix(".hr-")
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(folder)
+        .map_err(|error| StoreError::unwritable(path, error))?;
+    Ok(fresh.into_temp_path())
+}
+
+/// Gives a whole store its name, which nobody has.
+pub(super) fn put_in_place(path: &Path, fresh: TempPath) -> Result<(), StoreError> {
     set_orphans_aside(path)?;
     fresh.persist_noclobber(path).map_err(|error| StoreError::unwritable(path, error.error))
+}
+
+/// A copy of all that a connection has, also when its file was deleted.
+pub(super) fn copy(path: &Path, connection: &Connection) -> Result<TempPath, StoreError> {
+    let fresh = fresh(path)?;
+    let name = fresh.to_str().ok_or_else(|| StoreError::unwritable(path, "its path is not text"))?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(|error| StoreError::of(path, &error))?;
+    Ok(fresh)
+}
+
+/// Which file it is, by device and number; none when there is none.
+pub(super) fn identity(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
+    match fs::metadata(path) {
+        Ok(told) => Ok(Some((told.dev(), told.ino()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::unreadable(path, &error)),
+    }
 }
 
 /// A log without its file would be taken for the new file's.

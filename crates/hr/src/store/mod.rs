@@ -206,6 +206,8 @@ impl Opened {
             pending: BTreeMap::new(),
             trouble,
             commits: 0,
+            identity: None,
+            missed: None,
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || {
             writer.run();
@@ -227,6 +229,8 @@ struct Shared {
     /// Rings after each attempt to write.
     bell: Notify,
     stopping: AtomicBool,
+    /// How often the file was written anew.
+    generation: AtomicU64,
     queue: Queue,
 }
 
@@ -249,7 +253,8 @@ pub struct Store {
     shared: Arc<Shared>,
     thread: Thread,
     ended: Mutex<mpsc::Receiver<()>>,
-    reader: Mutex<Option<Reader>>,
+    /// With the generation of the file that it reads.
+    reader: Mutex<Option<(u64, Reader)>>,
 }
 
 impl Store {
@@ -326,11 +331,12 @@ impl Store {
                 record: waiting.record.bytes().into_owned(),
             }));
         }
+        let generation = self.shared.generation.load(Ordering::Acquire);
         let mut reader = self.reader.lock();
-        if reader.is_none() {
-            *reader = Reader::open(&self.path)?;
+        if reader.as_ref().is_none_or(|(of, _)| *of != generation) {
+            *reader = Reader::open(&self.path)?.map(|reader| (generation, reader));
         }
-        reader.as_ref().map_or(Ok(None), |reader| reader.find(id))
+        reader.as_ref().map_or(Ok(None), |(_, reader)| reader.find(id))
     }
 
     /// Writes what is left and closes the file. Waits a few seconds at most.

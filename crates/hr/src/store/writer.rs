@@ -41,6 +41,9 @@ const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 /// How often is looked whether something is old enough to be forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
+/// How often is looked whether the file is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// How often state is looked through for what is very old.
 const STALE_EVERY: Duration = Duration::from_secs(3600);
 
@@ -70,6 +73,10 @@ pub(super) struct Writer {
     pub(super) pending: BTreeMap<(Table, String), Change>,
     pub(super) trouble: Trouble,
     pub(super) commits: u32,
+    /// Which file is open, once that has been looked at.
+    pub(super) identity: Option<(u64, u64)>,
+    /// When was last told that the file is gone.
+    pub(super) missed: Option<Instant>,
 }
 
 /// What is told of failures: one warning a minute, and the end of it.
@@ -109,6 +116,7 @@ impl Writer {
         let mut wrote = Instant::now();
         let mut pruned: Option<Instant> = None;
         let mut swept: Option<Instant> = None;
+        let mut looked: Option<Instant> = None;
         loop {
             let stopping = self.shared.stopping.load(Ordering::Acquire);
             if let Some(left) = self.trouble.hold().filter(|_| !stopping) {
@@ -128,6 +136,10 @@ impl Writer {
             if self.trouble.hold().is_some() {
                 continue;
             }
+            if looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                self.look_after_file();
+                looked = Some(Instant::now());
+            }
             if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) && !self.prune(&mut swept) {
                 pruned = Some(Instant::now());
             }
@@ -137,7 +149,7 @@ impl Writer {
                 self.shorten_log(if quiet { file::LOG_WHEN_QUIET } else { LOG_AT_MOST });
             }
             if !self.shared.has_work() {
-                thread::park_timeout(if quiet { PRUNE_EVERY } else { QUIET });
+                thread::park_timeout(if quiet { LOOK_EVERY } else { QUIET });
             }
         }
         self.shared.attend(u64::MAX);
@@ -191,6 +203,45 @@ impl Writer {
         };
         rows::write(connection, self.pending.values(), decided, (self.now)())
             .map_err(|error| StoreError::of(&self.path, &error))
+    }
+
+    /// Sees to it that the file is there, and says once a minute when it was not.
+    fn look_after_file(&mut self) {
+        let found = self.put_back();
+        let recent = self.missed.is_some_and(|at| at.elapsed() < BETWEEN_WARNINGS);
+        if recent || matches!(found, Ok(false)) {
+            return;
+        }
+        self.missed = Some(Instant::now());
+        match found {
+            Ok(_) => warn!(file = %self.path.display(), "the state file was deleted: it has been written anew"),
+            Err(error) => {
+                warn!(cause = %error, hint = error.hint(), "what was learned may be lost; serving goes on");
+            }
+        }
+    }
+
+    /// Writes the file anew when it was deleted, with all that the one has that is still open. True when it was.
+    fn put_back(&mut self) -> Result<bool, StoreError> {
+        let Some((connection, _)) = &self.open else {
+            self.identity = None;
+            return Ok(false);
+        };
+        let found = file::identity(&self.path)?;
+        if found.is_some() {
+            let known = self.identity.or(found);
+            self.identity = known;
+            return match known == found {
+                true => Ok(false),
+                false => Err(StoreError::Replaced { path: self.path.clone() }),
+            };
+        }
+        let copy = file::copy(&self.path, connection)?;
+        // The old one goes first: its end takes its log with it, which has the same name as the new one's.
+        (self.open, self.identity) = (None, None);
+        file::put_in_place(&self.path, copy)?;
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(true)
     }
 
     /// One step of forgetting; whether there may be more to forget.

@@ -8,6 +8,7 @@ mod router;
 mod codex_login;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod gone_file;
 mod kills;
 mod log;
 mod many;

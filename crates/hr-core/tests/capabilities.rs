@@ -67,7 +67,7 @@ fn priced(id: &str, input: f64) -> ListedModel {
 /// What a member's models are called that are used unasked, with this list put over them.
 fn with_list(member: Member, models: Vec<ListedModel>, settings: &Discovery) -> Vec<PoolModel> {
     let mut facts = Facts::default();
-    facts.list(Millis(1), "box", &place(ADDRESS), Listing { models }, []);
+    facts.list(Millis(1), "box", (&place(ADDRESS), "keys"), Listing { models }, []);
     let mut pool = pool(member);
     overlay(&mut pool, &facts, settings, Millis(2));
     pool.members.remove(0).models
@@ -84,7 +84,7 @@ fn the_users_word_wins_and_the_catalogues_gives_way() {
     plain.models[0].reasoning = Some(false);
     let mut facts = Facts::default();
     let said = ListedModel { tools: Some(false), reasoning: Some(true), context: Some(2000), ..listed("a") };
-    facts.list(Millis(1), "box", &place(ADDRESS), Listing { models: vec![said] }, ["a"]);
+    facts.list(Millis(1), "box", (&place(ADDRESS), "keys"), Listing { models: vec![said] }, ["a"]);
     let over = |now: Millis, base_url: &str| {
         let mut pool = pool(plain.clone());
         pool.members[0].base_url = base_url.to_owned();
@@ -241,7 +241,7 @@ proptest! {
         let list = prices.iter().enumerate()
             .map(|(at, price)| price.map_or_else(|| listed(&format!("l{at}")), |price| priced(&format!("l{at}"), price)));
         let mut facts = Facts::default();
-        facts.list(Millis(1), "box", &place(ADDRESS), Listing { models: list.collect() }, []);
+        facts.list(Millis(1), "box", (&place(ADDRESS), "keys"), Listing { models: list.collect() }, []);
         let mut pool = pool(member);
         pool.rules.spending.any = Allowance { most: allowed, per_request: None };
         overlay(&mut pool, &facts, &SETTINGS, Millis(2));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::fact::{Fact, Known, Source};
 use super::listing::{ListedModel, Listing};
 use crate::route::{Change, Table};
+use crate::secret::KeyId;
 use crate::time::Millis;
 
 /// The most models of one provider of which anything is kept.
@@ -16,9 +17,21 @@ pub const MAX_MODELS: usize = 512;
 /// Names a server's address in what is kept, without telling it.
 #[must_use]
 pub fn place(base_url: &str) -> String {
+    name(base_url.bytes())
+}
+
+/// Names the keys that a provider is called with, likewise.
+#[must_use]
+pub fn keyring<'k>(keys: impl IntoIterator<Item = &'k KeyId>) -> String {
+    let mut ids: Vec<&str> = keys.into_iter().map(|key| key.0.as_str()).collect();
+    ids.sort_unstable();
+    name(ids.join("\n").bytes())
+}
+
+fn name(bytes: impl Iterator<Item = u8>) -> String {
     // FNV-1a: stable over versions, and nothing secret hangs on it.
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", base_url.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("{:016x}", bytes.fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// Something that a model can do or not.
@@ -119,13 +132,26 @@ impl Abilities {
     }
 }
 
+/// What a provider's list said last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Listed {
+    /// The [`place`] of it.
+    place: String,
+    /// The [`keyring`] that it was asked for with.
+    keys: String,
+    at: Millis,
+    listing: Listing,
+}
+
 /// What is known of every model, and what lists say.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     models: BTreeMap<String, BTreeMap<String, Abilities>>,
-    /// What each provider's list said last, when, and the [`place`] of it. Not kept over a restart.
-    listings: BTreeMap<String, (String, Millis, Listing)>,
+    /// What each provider's list said last.
+    listings: BTreeMap<String, Listed>,
     changed: BTreeSet<(String, String)>,
+    /// The providers with another list than before.
+    relisted: BTreeSet<String>,
 }
 
 impl Facts {
@@ -139,7 +165,21 @@ impl Facts {
     /// What a provider's list said last, where it is called now.
     #[must_use]
     pub fn listing(&self, provider: &str, place: &str) -> Option<&Listing> {
-        self.listings.get(provider).filter(|(found, ..)| found == place).map(|(.., listing)| listing)
+        self.listings.get(provider).filter(|listed| listed.place == place).map(|listed| &listed.listing)
+    }
+
+    /// Whether a provider's list was read lately, with the keys that are there now.
+    #[must_use]
+    pub fn is_listed(
+        &self,
+        now: Millis,
+        provider: &str,
+        (place, keys): (&str, &str),
+        believed: Duration,
+    ) -> bool {
+        self.listings.get(provider).is_some_and(|listed| {
+            (listed.place.as_str(), listed.keys.as_str()) == (place, keys) && now < listed.at.after(believed)
+        })
     }
 
     /// Takes over a provider's list, for the models that are in use.
@@ -147,12 +187,14 @@ impl Facts {
         &mut self,
         now: Millis,
         provider: &str,
-        place: &str,
+        (place, keys): (&str, &str),
         listing: Listing,
         in_use: impl IntoIterator<Item = &'m str>,
     ) {
         self.look_up(now, provider, place, &listing, in_use);
-        self.listings.insert(provider.to_owned(), (place.to_owned(), now, listing));
+        let listed = Listed { place: place.to_owned(), keys: keys.to_owned(), at: now, listing };
+        self.listings.insert(provider.to_owned(), listed);
+        self.relisted.insert(provider.to_owned());
     }
 
     /// The same for models that came into use by the list that is at hand. True when there were any.
@@ -162,10 +204,10 @@ impl Facts {
         place: &str,
         in_use: impl IntoIterator<Item = &'m str>,
     ) -> bool {
-        let Some((_, at, listing)) = self.listings.get(provider).filter(|(found, ..)| found == place) else {
+        let Some(listed) = self.listings.get(provider).filter(|listed| listed.place == place) else {
             return false;
         };
-        let (at, listing) = (*at, listing.clone());
+        let (at, listing) = (listed.at, listed.listing.clone());
         let was_there = |known: &Abilities| known.looked_up.is_some_and(|looked_up| looked_up >= at);
         let added: Vec<&str> = in_use
             .into_iter()
@@ -237,7 +279,7 @@ impl Facts {
         Some(known)
     }
 
-    /// What has changed since this was last asked, to be kept; ids are `provider/model`.
+    /// What has changed since this was last asked, to be kept; ids are `provider/model`, and `provider` for its list.
     pub fn changes(&mut self) -> Vec<Change> {
         let changed = std::mem::take(&mut self.changed);
         let change = |(provider, model): (String, String)| {
@@ -245,14 +287,25 @@ impl Facts {
             let kept = known.and_then(|known| serde_json::to_string(known).ok());
             Change { table: Table::Capabilities, id: format!("{provider}/{model}"), kept }
         };
-        changed.into_iter().map(change).collect()
+        let relisted = std::mem::take(&mut self.relisted);
+        let relist = |provider: String| {
+            let kept = self.listings.get(&provider).and_then(|listed| serde_json::to_string(listed).ok());
+            Change { table: Table::Capabilities, id: provider, kept }
+        };
+        let lists = relisted.into_iter().map(relist);
+        changed.into_iter().map(change).chain(lists).collect()
     }
 
-    /// Takes back what was kept of one model; false when it could not be read. What was found out since stays.
+    /// Takes back what was kept of one model or list; false when it could not be read. What was found out since stays.
     pub fn restore(&mut self, id: &str, kept: &str) -> bool {
-        let Some((provider, model)) = id.split_once('/').filter(|(_, model)| !model.is_empty()) else {
-            return false;
+        let Some((provider, model)) = id.split_once('/') else {
+            let Ok(listed) = serde_json::from_str(kept) else { return false };
+            self.listings.entry(id.to_owned()).or_insert(listed);
+            return true;
         };
+        if model.is_empty() {
+            return false;
+        }
         let Ok(known) = serde_json::from_str::<Abilities>(kept) else { return false };
         let models = self.models.entry(provider.to_owned()).or_default();
         if models.len() < MAX_MODELS {
@@ -286,7 +339,9 @@ mod tests {
         assert!(again.restore(&changes[0].id, changes[0].kept.as_deref().unwrap()));
         assert_eq!(again.of("p", &here, "org/m"), facts.of("p", &here, "org/m"));
         assert!(again.changes().is_empty(), "what was read need not be written");
-        for (id, kept) in [("nothing", "{}"), ("p/", "{}"), ("p/m", "[1]"), ("p/m", "{\"tools\":7}")] {
+        for (id, kept) in
+            [("nothing", "{}"), ("list", "[]"), ("p/", "{}"), ("p/m", "[1]"), ("p/m", "{\"tools\":7}")]
+        {
             assert!(!again.restore(id, kept), "{id} {kept}");
         }
     }

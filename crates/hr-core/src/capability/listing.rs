@@ -1,30 +1,40 @@
 //! What a provider's list of models says.
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalog::Price;
 
 /// The most models of one list.
 pub const MAX_LISTED: usize = 4096;
 
 /// A model in a list. `None` means that the list does not say.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListedModel {
     /// The id on the wire.
     pub id: String,
     /// Tokens that prompt and answer share.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<u64>,
     /// The most tokens of one answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output: Option<u64>,
     /// Whether it calls tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<bool>,
     /// Whether it sees images.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vision: Option<bool>,
     /// Whether it keeps to a JSON schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub structured: Option<bool>,
     /// Whether it reasons.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<bool>,
     /// Whether it converses, rather than embeds, paints or speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<bool>,
     /// What it costs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
 }
 
@@ -43,7 +53,7 @@ impl ListedModel {
 }
 
 /// A list of models, in its own order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Listing {
     /// The models, each once.
     pub models: Vec<ListedModel>,

@@ -14,6 +14,6 @@ pub mod probe;
 
 pub use discover::{Wishes, is_for_chat, is_free};
 pub use fact::{Evidence, Fact, Known, Source, Witness};
-pub use facts::{Abilities, Ability, Facts, MAX_MODELS, place};
+pub use facts::{Abilities, Ability, Facts, MAX_MODELS, keyring, place};
 pub use listing::{ListedModel, Listing, MAX_LISTED};
 pub use overlay::overlay;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hr_core::capability::{ListedModel, Listing, place};
+use hr_core::capability::{ListedModel, Listing, keyring, place};
 use hr_core::catalog::{ListPlace, Tells};
 use hr_core::pool::Member;
 use hr_core::route::Candidate;
@@ -44,9 +44,9 @@ pub(super) async fn fetch_due(gate: &Arc<Gate>) -> bool {
             debug!(provider = member.provider.id.as_str(), "no list of models could be had");
             continue;
         };
-        let (now, place) = (gate.clock.now(), place(&member.base_url));
+        let (now, place, keys) = (gate.clock.now(), place(&member.base_url), keys(member));
         let mut router = gate.router();
-        router.facts_mut().list(now, &member.provider.id, &place, listing, in_use(member));
+        router.facts_mut().list(now, &member.provider.id, (&place, &keys), listing, in_use(member));
         came = true;
     }
     came
@@ -69,8 +69,12 @@ fn in_use(member: &Member) -> impl Iterator<Item = &str> {
     member.models.iter().map(|model| model.id.as_str())
 }
 
-/// The members whose list is to be fetched: where models may be added from it and it was not seen yet, and where a
-/// model in use was not looked up lately.
+fn keys(member: &Member) -> String {
+    keyring(member.keys.iter().map(|key| &key.id))
+}
+
+/// The members whose list is to be fetched: where models may be added from it and it was not read lately with these
+/// keys, and where a model in use was not looked up lately.
 fn due(gate: &Gate, live: &Live) -> Vec<usize> {
     let (now, settings) = (gate.clock.now(), gate.beliefs(live));
     let router = gate.router();
@@ -83,7 +87,8 @@ fn due(gate: &Gate, live: &Live) -> Vec<usize> {
             at.is_some_and(|at| now < at.after(settings.believed))
         };
         let in_use = || member.models.iter().filter(|model| !model.by_request);
-        let unseen = finds && facts.listing(&provider.id, &place).is_none();
+        let seen = || facts.is_listed(now, &provider.id, (&place, &keys(member)), settings.believed);
+        let unseen = finds && !seen();
         unseen || in_use().any(|model| !looked_up(&model.id))
     };
     let members = live.roster.pool.members.iter().enumerate();

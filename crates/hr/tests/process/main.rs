@@ -10,6 +10,7 @@ mod codex_login;
 mod full_disk;
 mod gone_file;
 mod kills;
+mod lists;
 mod log;
 mod many;
 mod quota;

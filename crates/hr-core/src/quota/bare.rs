@@ -11,16 +11,12 @@ use super::call::Lesson;
 use super::ledger::{Ledger, UnderWay};
 use super::models::ModelSet;
 use super::reading::Source;
-use super::window::{Fixed, Rolling, Window};
+use super::window::{Rolling, Window};
 use crate::catalog::{LimitSpan, LimitUnit};
 use crate::time::Millis;
 
 /// The span that is supposed first.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
-
-/// The longest span that is supposed at the first refusal which tells its end: so short a one is used from its
-/// beginning, and what was served in it is known.
-const AT_SIGHT: Duration = Duration::from_secs(15);
 
 /// For how long refusals are not held to be for calls at the same time, after one that could not have been.
 const NOT_PLACES_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -120,48 +116,6 @@ impl Ledger {
         Some(place)
     }
 
-    /// The bucket of the calls to a model since the first of those that were served lately, whose span ends when it was
-    /// said: the first guess at a limit of which nothing is told but that.
-    pub(super) fn first_sight(
-        &mut self,
-        now: Millis,
-        begun: Millis,
-        home: usize,
-        call: &UnderWay,
-        ends: Millis,
-    ) -> Option<usize> {
-        let alone = ModelSet::One(call.model);
-        if let Some(place) = self.accounts[home].find(&alone, LimitUnit::Requests, None) {
-            let bucket = &self.accounts[home].buckets[place];
-            let taught = matches!(bucket.limit(now), None | Some((_, Source::Refusals)));
-            if !bucket.unnamed {
-                return taught.then_some(place);
-            }
-        }
-        let habit = self.accounts[home].habits.iter().find(|habit| habit.models == alone)?;
-        let served = habit.lately(now);
-        let began = *served.first()?;
-        let length = began.until(ends);
-        if length > AT_SIGHT {
-            return None;
-        }
-        let place = match self.accounts[home].find(&alone, LimitUnit::Requests, None) {
-            Some(place) => place,
-            None => self.open(now, home, alone, LimitUnit::Requests, None, None)?,
-        };
-        let calls = self.under_way.iter().flatten();
-        let own = calls.filter(|other| other.model == call.model && self.home(other.key) == home);
-        let under_way = own.filter(|other| other.at <= begun).count();
-        let bucket = &mut self.accounts[home].buckets[place];
-        if bucket.unnamed {
-            bucket.set_limit(Source::Body, None);
-            bucket.unnamed = false;
-        }
-        bucket.window = Window::Fixed(Fixed::going(Some(length), began, ends));
-        bucket.window.set(now, (served.len() + under_way) as f64);
-        Some(place)
-    }
-
     /// A refusal that named no limit told when to come again: a limit that refusals have taught ends its span then.
     pub(super) fn align(&mut self, now: Millis, home: usize, model: u32, place: usize, ends: Millis) {
         let alone = ModelSet::One(model);
@@ -169,14 +123,6 @@ impl Ledger {
         let Some(habit) = account.habits.iter().find(|habit| habit.models == alone) else { return };
         let bucket = &mut account.buckets[place];
         let taught = matches!(bucket.limit(now), Some((_, Source::Refusals)));
-        if let (Window::Fixed(fixed), true) = (&mut bucket.window, taught && bucket.span.is_none()) {
-            // Its length was a guess; of the span that goes on now both ends are known better.
-            let length = fixed.began.until(ends);
-            if fixed.began < now && length <= AT_SIGHT {
-                (fixed.ends, fixed.length) = (Some(ends), Some(length));
-                return;
-            }
-        }
         let Some(length) = bucket.length().filter(|_| taught && bucket.models == alone) else { return };
         if bucket.unit != LimitUnit::Requests || now.until(ends) > length {
             return;

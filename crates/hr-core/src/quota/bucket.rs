@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::claim::{Block, Claim, NEVER, kind_of};
+use super::edge::Edge;
 use super::models::ModelSet;
 use super::reading::Source;
+use super::sight::Sight;
 use super::window::{Rolling, Window};
 use crate::catalog::{LimitSpan, LimitUnit, OwnerScope};
 use crate::failure::FailureKind;
@@ -48,6 +50,9 @@ const GROWTH: f64 = 0.5;
 /// How fast one grows at first whose span has no name: that may have ended instead. Twice as fast with each trial more.
 const FIRST_GROWTH: f64 = 0.125;
 
+/// The part of a span after which it may be over already, where its end was but supposed.
+const NEARLY_OVER: f64 = 0.75;
+
 /// Calls arrive some time after they are made: a use is held to have been this part of the span later.
 const ARRIVAL: u32 = 200;
 const LATEST_ARRIVAL: Duration = Duration::from_millis(500);
@@ -87,6 +92,8 @@ pub(super) struct Bucket {
     /// From when one call may try whether the limit has grown; `None` while one does.
     pub(super) trial_from: Option<Millis>,
     pub(super) pace: super::heard::Pace,
+    pub(super) edge: Edge,
+    pub(super) sight: Option<Sight>,
 }
 
 impl Bucket {
@@ -120,6 +127,8 @@ impl Bucket {
             doubted_until: Millis(0),
             trial_from: Some(Millis(0)),
             pace: super::heard::Pace::default(),
+            edge: Edge::default(),
+            sight: None,
         }
     }
 
@@ -193,6 +202,13 @@ impl Bucket {
         now.after(late.min(LATEST_ARRIVAL))
     }
 
+    /// Whether a call that was made then may have arrived when there was room again. Where spans have no name they are
+    /// short, and their ends less certain.
+    pub(super) fn is_late(&self, begun: Millis) -> bool {
+        let rolls = matches!(self.window, Window::Rolling(_));
+        (!rolls || self.span.is_none()) && self.window.is_late(begun, self.arrival(begun))
+    }
+
     /// A call is made that is expected to take so much.
     pub(super) fn reserve(&mut self, now: Millis, amount: f64) {
         if self.unit == LimitUnit::Percent {
@@ -200,6 +216,10 @@ impl Bucket {
         }
         self.under_way += amount;
         if self.unit == LimitUnit::Requests {
+            if self.span.is_none() && self.window.has_ended(now) {
+                self.edge.pass(now, self.length());
+            }
+            self.edge.send();
             self.window.add(now, self.arrival(now), amount);
         }
     }
@@ -266,7 +286,7 @@ impl Bucket {
             _ => taken + amount.min(limit) - limit,
         };
         if excess <= NOTHING && !forbidden {
-            return None;
+            return self.narrow(now);
         }
         let until = if forbidden {
             self.said_at.unwrap_or(now).after(FORBIDDEN_FOR)
@@ -285,6 +305,20 @@ impl Bucket {
             test_from: self.claim.map_or(NEVER, |claim| claim.test_from),
             trial_from: if forbidden { NEVER } else { self.may_have_grown(now, limit, source) },
         })
+    }
+
+    /// Why a call has to wait that is one of many at the beginning of a span that may be none.
+    fn narrow(&self, now: Millis) -> Option<Block> {
+        if self.unit != LimitUnit::Requests || !self.window.is_going() || self.window.has_ended(now) {
+            return None;
+        }
+        let until = self.edge.narrow(now).filter(|until| *until > now)?;
+        Some(Block { until, because: self.kind(), test_from: NEVER, trial_from: NEVER })
+    }
+
+    /// How much there is, where the provider itself has named that.
+    pub(super) fn named(&self, now: Millis) -> Option<f64> {
+        self.limit(now).filter(|(_, source)| *source <= Source::Body && !self.unnamed).map(|(limit, _)| limit)
     }
 
     /// Whether there will be room when calls that are under way have not taken it.
@@ -389,6 +423,27 @@ impl Bucket {
         self.trial_from = Some(now);
     }
 
+    /// Where the end of the span was but supposed, a call that serves near it is one of the next: it was shorter.
+    pub(super) fn is_over_early(&mut self, now: Millis, begun: Millis) -> bool {
+        let Some(length) = self.window.length().filter(|_| self.sight.is_some()) else { return false };
+        let lasted = self.window.began(begun).until(begun);
+        if !self.window.is_going() || lasted < length.mul_f64(NEARLY_OVER) {
+            return false;
+        }
+        self.window = Window::fixed(Some(lasted), None, 0);
+        self.window.add(begun, begun, self.under_way);
+        self.edge.pass(now, Some(lasted));
+        self.claim = None;
+        self.trial_from = Some(now.after(lasted));
+        true
+    }
+
+    /// When the span began that was used last: one that was begun by a single call may be none.
+    pub(super) fn span_began(&self) -> Option<Millis> {
+        let Window::Fixed(fixed) = &self.window else { return None };
+        Some(if self.edge.sent().is_some_and(|sent| sent <= 1) { fixed.before } else { fixed.began })
+    }
+
     /// Its span has ended some time ago, and so much of the next is used.
     pub(super) fn begin_anew(&mut self, now: Millis, used: f64) {
         self.guessed = None;
@@ -398,7 +453,10 @@ impl Bucket {
     }
 
     /// More has been served than refusals had taught: there is at least that.
-    pub(super) fn outgrow(&mut self, now: Millis) {
+    pub(super) fn outgrow(&mut self, now: Millis, begun: Millis) {
+        if self.is_late(begun) {
+            return;
+        }
         if let Some((limit, Source::Refusals)) = self.limit(now) {
             let served = self.settled(now).floor();
             if served > limit {

@@ -105,6 +105,11 @@ impl Habit {
         self.log.iter().filter(|begun| **begun >= at).count()
     }
 
+    /// When the calls were begun that served last.
+    pub(super) fn log(&self) -> impl Iterator<Item = Millis> {
+        self.log.iter().copied()
+    }
+
     /// When the calls were begun that served within the last minute.
     pub(super) fn lately(&self, now: Millis) -> Vec<Millis> {
         self.log.iter().copied().filter(|at| at.after(MINUTE) > now).collect()

@@ -107,6 +107,7 @@ impl Bucket {
         }
         let Some(limit) = self.hard_limit(now) else { return false };
         let said = (limit - left.min(limit)).max(0.0);
+        self.edge.hear(begun, said);
         let (low, high) = (self.settled(now), self.taken(now).max(self.settled(now)));
         let used = self.window.used(now);
         if said > high + NOTHING {

@@ -6,7 +6,7 @@
 //!
 //! An `account` has `bucket`s (each with a `window` of use, by a `calendar` where it has one) and is `held` after a
 //! refusal. `owners` tells whose accounts are one, `claim` and `trials` when a provider's word is put to the test,
-//! `habit` and `estimate` what its deeds teach; a `gauge` is the answer to the planner, worked out beforehand.
+//! `habit`, `sight`, `edge` and `estimate` what its deeds teach; a `gauge` is the answer to the planner, worked out beforehand.
 
 mod account;
 mod bare;
@@ -14,6 +14,7 @@ mod bucket;
 mod calendar;
 pub mod call;
 mod claim;
+mod edge;
 mod estimate;
 mod gauge;
 mod habit;
@@ -25,6 +26,7 @@ mod owners;
 pub mod reading;
 mod saved;
 mod settle;
+mod sight;
 mod trials;
 pub mod view;
 mod window;

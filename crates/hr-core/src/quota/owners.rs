@@ -141,6 +141,19 @@ impl Ledger {
         let Some((other, _)) = best else {
             return false;
         };
+        self.bind(now, home, other, models, lessons);
+        true
+    }
+
+    /// Joins two owners who seem to be one.
+    pub(super) fn bind(
+        &mut self,
+        now: Millis,
+        home: usize,
+        other: usize,
+        models: &ModelSet,
+        lessons: &mut Vec<Lesson>,
+    ) {
         let until = self.accounts[home].holds.iter().filter(|held| held.models == *models);
         let until = until.map(|held| held.until).max().unwrap_or(now);
         // What has come twice will come again.
@@ -157,7 +170,6 @@ impl Ledger {
         }
         let name = self.told(home);
         lessons.push(Lesson::Told(format!("{name} seems to share its quota with {}", self.told(other))));
-        true
     }
 
     /// Takes note of a test of an owner, and so of all that are held to be one with them.
@@ -175,7 +187,7 @@ impl Ledger {
         self.accounts[home].joint.filter(|joint| self.accounts[*joint].sure_until > Millis(0))
     }
 
-    fn may_be_one(&self, now: Millis, home: usize, other: usize) -> bool {
+    pub(super) fn may_be_one(&self, now: Millis, home: usize, other: usize) -> bool {
         let pair = self.pairs.get(&(home.min(other), home.max(other)));
         if pair.is_some_and(|pair| now < pair.apart_until) {
             return false;

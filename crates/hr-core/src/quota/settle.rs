@@ -173,7 +173,8 @@ impl Ledger {
                 let unit = bucket.unit;
                 bucket.settle(now, begun, call.amounts.of(unit), took.of(unit));
                 if matches!(ended.end, End::Served { .. }) {
-                    bucket.outgrow(now);
+                    bucket.edge.serve(begun, bucket.limit(now).map_or(f64::INFINITY, |(limit, _)| limit));
+                    bucket.outgrow(now, begun);
                 }
             }
         }
@@ -213,8 +214,11 @@ impl Ledger {
             for bucket in of.buckets.iter_mut().filter(|bucket| bucket.models.covers(call.model)) {
                 let tried = bucket.trial_from.is_none() && call.trial == Some(Trial::Limit);
                 let since = bucket.claim.filter(|claim| claim.since < begun);
+                if tried && bucket.is_over_early(now, begun) {
+                    continue;
+                }
                 // It may have arrived when the span had ended.
-                let in_time = !bucket.window.is_late(begun, bucket.arrival(begun));
+                let in_time = !bucket.is_late(begun);
                 if in_time && (tried || since.is_some() && begun >= bucket.window.began(now)) {
                     // Calls are countable, and what fills evenly may have had room for one more.
                     let exact =
@@ -342,6 +346,9 @@ impl Ledger {
                 }
                 strange |= account != home && account != EVERYONE && Self::contradicts(now, bucket, &reading);
                 bucket.hear(moment, &reading);
+                if let (Some(limit), Some(left)) = (reading.limit, reading.remaining) {
+                    self.suspect(now, begun, (account, place), limit - left);
+                }
                 heard.push((account, place));
             }
         }
@@ -430,7 +437,7 @@ impl Ledger {
             for reading in named.iter().filter(|reading| reading.reset.is_none()) {
                 for account in self.counted_at(home, reading.owner) {
                     if let Some(place) = self.named(account, call.model, reading) {
-                        self.accounts[account].buckets[place].end_as_said(now, now.after(wait));
+                        self.see_end(now, ended.begun, (account, place), now.after(wait));
                     }
                 }
             }
@@ -443,11 +450,20 @@ impl Ledger {
             }
             guessed = guessed.or_else(|| self.last_minute(now, ended.begun, home, &call));
         }
-        if let Some(wait) = stated.filter(|_| nameless && account == home) {
-            guessed = guessed.or_else(|| self.first_sight(now, ended.begun, home, &call, now.after(wait)));
-        }
-        if let (Some(place), Some(until)) = (guessed, stated.map(|wait| now.after(wait))) {
-            self.align(now, home, call.model, place, until);
+        let mut sighted = None;
+        let mut sibling = None;
+        if let Some(until) = stated.map(|wait| now.after(wait)).filter(|_| nameless && account == home) {
+            let taught = guessed.is_none_or(|place| self.accounts[home].buckets[place].sight.is_some());
+            if let Some(joint) = self.sure_joint(home).filter(|_| taught) {
+                self.see_together(now, ended.begun, joint, &call, until);
+            } else if taught {
+                sibling = self.sibling(now, ended.begun, home, &call);
+                sighted = self.sight(now, ended.begun, home, &call, until);
+            }
+            match guessed.filter(|_| sighted.is_none()) {
+                Some(place) => self.align(now, home, call.model, place, until),
+                None => guessed = sighted,
+            }
         }
         // What we work out ourselves is less exact than what a provider says.
         let worked_out = |wait: Duration| wait.max(MIN_WAIT);
@@ -477,10 +493,19 @@ impl Ledger {
         // It was said that somebody else had used it up, and it was tried whether that was so: it was.
         let surprised = place.is_some_and(|place| self.accounts[home].buckets[place].surprised);
         let expected = call.trial == Some(Trial::Limit) && surprised;
-        let joined = account == home
-            && !expected
-            && (!borne_out || unexpected)
-            && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
+        if let Some(sibling) = sibling {
+            self.bind(now, home, sibling, &models, &mut ended.lessons);
+        }
+        let joined = sibling.is_some()
+            || account == home
+                && !expected
+                && (!borne_out || unexpected)
+                && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
+        if let Some((joint, until)) =
+            self.accounts[home].joint.zip(stated_until).filter(|_| joined && nameless)
+        {
+            self.see_together(now, ended.begun, joint, &call, until);
+        }
         // A limit that was named need not show by habit.
         for account in [Some(account), self.accounts[home].joint]
             .into_iter()
@@ -498,7 +523,11 @@ impl Ledger {
         if let Some(place) = guessed {
             let bucket = &mut self.accounts[home].buckets[place];
             let before = bucket.limit(now);
-            bucket.refused(now);
+            if sighted.is_some() {
+                bucket.trial_over(now);
+            } else {
+                bucket.refused(now);
+            }
             if let (Some((limit, source)), true) = (bucket.limit(now), bucket.limit(now) != before) {
                 debug_assert!(source != Source::Catalog);
                 ended

@@ -402,14 +402,23 @@ impl Window {
         }
     }
 
-    /// Whether a call that was made then may have arrived when the span had ended.
+    /// Whether a call that was made then may have arrived when the span had ended, or when there was room again.
     pub(super) fn is_late(&self, made: Millis, arrives: Millis) -> bool {
-        matches!(self, Self::Fixed(fixed) if fixed.is_late(made, arrives))
+        match self {
+            Self::Fixed(fixed) => fixed.is_late(made, arrives),
+            Self::Rolling(rolling) => rolling.frees(made, 1.0) <= made.after(made.until(arrives) * LATE),
+            Self::Draining(_) | Self::Still { .. } => false,
+        }
     }
 
     /// Whether an instant is known at which all of it is forgotten, be it over.
     pub(super) fn is_going(&self) -> bool {
         matches!(self, Self::Fixed(fixed) if fixed.ends.is_some())
+    }
+
+    /// Whether it was whole again at an instant that we supposed, and nothing was used since.
+    pub(super) fn has_ended(&self, now: Millis) -> bool {
+        matches!(self, Self::Fixed(fixed) if fixed.cycle.is_none() && fixed.ends.is_some_and(|ends| ends <= now))
     }
 
     /// When all of it is forgotten, where that is one instant.

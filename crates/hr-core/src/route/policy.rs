@@ -129,7 +129,7 @@ impl Rule {
     #[must_use]
     pub fn wait(&self, strikes: u8, stated: Option<Duration>) -> Duration {
         if let Some(stated) = stated {
-            let at_its_word = stated >= LEAST_STATED && strikes <= 1;
+            let at_its_word = !stated.is_zero() && strikes <= 1;
             return stated.min(self.stated_cap).max(if at_its_word { LEAST_STATED } else { MIN_WAIT });
         }
         let doublings = u32::from(strikes.max(1) - 1);

@@ -197,9 +197,7 @@ impl Run {
     /// Until when the book says that a choice rests. A call may put to the test that a quota is used up.
     fn rests(&self, choice: &Choice) -> Option<Millis> {
         let places = self.places(choice.candidate);
-        let tested = |because: FailureKind| {
-            choice.is_test() && matches!(because, FailureKind::RateLimited | FailureKind::QuotaSpent)
-        };
+        let tested = |because: FailureKind| choice.is_test() && is_quota(because);
         let rests = places.iter().filter_map(|place| self.book.get(place));
         let rests = rests.filter(|(_, because)| !tested(*because)).map(|(until, _)| *until);
         rests.filter(|until| self.world.now < *until).max()
@@ -213,17 +211,21 @@ impl Run {
                     let longest = rule.cap.max(rule.stated_cap).max(MIN_WAIT);
                     prop_assert!(*until <= self.world.now.after(longest), "{because:?} rests beyond its cap");
                     prop_assert!(*until >= self.world.now.after(MIN_WAIT));
-                    self.book.insert(place(*scope, provider, model, key), (*until, *because));
+                    let place = place(*scope, provider, model, key);
+                    // A quota and a fault may rest in one place: what lasts longer is what counts.
+                    let lasts = self.book.get(&place).is_some_and(|(other, reason)| {
+                        is_quota(*reason) != is_quota(*because) && other > until
+                    });
+                    if !lasts {
+                        self.book.insert(place, (*until, *because));
+                    }
                 }
                 Effect::Recovered { scope, provider, model, key } => {
                     self.book.remove(&place(*scope, provider, model, key));
                     // A quota is its owner's: with one of the owner's keys all of them have recovered.
                     for sibling in self.siblings(provider, key) {
                         let at = place(*scope, provider, model, &Some(sibling));
-                        let quota = |(_, because): &(Millis, FailureKind)| {
-                            matches!(because, FailureKind::RateLimited | FailureKind::QuotaSpent)
-                        };
-                        if self.book.get(&at).is_some_and(quota) {
+                        if self.book.get(&at).is_some_and(|(_, because)| is_quota(*because)) {
                             self.book.remove(&at);
                         }
                     }
@@ -418,6 +420,10 @@ fn place(
 ) -> (Scope, String, Option<String>, Option<String>) {
     let key = if scope == Scope::Owner { Some("us".to_owned()) } else { key.clone().map(|key| key.0) };
     (scope, provider.to_owned(), model.clone(), key)
+}
+
+fn is_quota(because: FailureKind) -> bool {
+    matches!(because, FailureKind::RateLimited | FailureKind::QuotaSpent)
 }
 
 /// Whether an exclusion is true of a candidate.

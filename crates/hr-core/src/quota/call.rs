@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::reading::Said;
 use crate::failure::{Failure, FailureKind, Scope};
 use crate::time::Millis;
@@ -17,7 +19,7 @@ pub struct Seat {
 }
 
 /// What a call is expected to take.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Need {
     /// Tokens of the prompt.
     pub input: u64,

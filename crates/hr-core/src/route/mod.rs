@@ -16,6 +16,7 @@ pub mod gate;
 pub mod health;
 pub mod learned;
 pub mod merits;
+mod noted;
 pub mod plan;
 mod planner;
 pub mod policy;
@@ -39,6 +40,7 @@ pub use ask::{Ask, Effort, Hint, Losses, Profile, Target, Work};
 pub use breaker::BreakerPhase;
 pub use gate::{Exclusion, Gate, room};
 pub use merits::{Brief, Merits, Tier};
+pub use noted::Noted;
 pub use plan::{Candidate, Choice, Plan};
 pub use policy::Next;
 pub use saved::{Change, Table};
@@ -73,6 +75,8 @@ pub struct Router {
     slots: Slots,
     /// Attempts begun so far: numbers tickets and orders turns.
     begun: u64,
+    /// How many of them were when that was told last.
+    told: u64,
     homes: Homes,
     retries: RetryBudget,
     facts: Facts,
@@ -208,6 +212,7 @@ impl Router {
             address,
             admission,
             permit: choice.permit,
+            need: choice.need,
             reservation: Some(reservation),
             prompt: choice.prompt,
             output: choice.output,
@@ -253,16 +258,18 @@ impl Router {
     pub fn changes(&mut self) -> Vec<Change> {
         let mut changes = self.saved.changes(&mut self.slots);
         changes.extend(self.facts.changes());
+        changes.extend(self.counted());
         changes
     }
 
     /// Takes back what was kept; returns how much of it could not be read. What belongs to keys and models that are
     /// not in the pool is remembered until they come.
-    pub fn restore(&mut self, now: Millis, kept: Vec<Change>) -> usize {
+    pub fn restore(&mut self, now: Millis, mut kept: Vec<Change>) -> usize {
+        let calls = Self::calls_of(&mut kept);
         let abilities = kept.iter().filter(|change| change.table == Table::Capabilities);
         let lost = abilities.filter_map(|change| Some((&change.id, change.kept.as_deref()?)));
         let lost = lost.filter(|(id, kept)| !self.facts.restore(id, kept)).count();
-        lost + self.saved.restore(now, &mut self.slots, kept)
+        lost + self.saved.restore(now, &mut self.slots, kept) + self.count_again(now, &calls)
     }
 
     /// Tells that an attempt has begun to answer well, though it has not ended: enough to close a half-open

@@ -12,7 +12,7 @@ use super::slots::{Address, Average, ProviderSlot, lately};
 use super::spend::Permit;
 use crate::failure::{Failure, FailureKind, Scope};
 use crate::pool::BreakerRules;
-use crate::quota::{End, Hold, Lesson, Reservation, Said};
+use crate::quota::{End, Hold, Lesson, Need, Reservation, Said};
 use crate::secret::KeyId;
 use crate::time::Millis;
 use crate::usage::Usage;
@@ -27,6 +27,7 @@ pub struct Ticket {
     pub(super) address: Address,
     pub(super) admission: Admission,
     pub(super) permit: Permit,
+    pub(super) need: Need,
     pub(super) reservation: Option<Reservation>,
     pub(super) prompt: u64,
     pub(super) output: Option<u64>,

@@ -284,6 +284,11 @@ impl ProviderSlot {
         self.key_index.get(id).copied()
     }
 
+    /// The slot of a model that has been here.
+    pub(super) fn known_model(&self, id: &str) -> Option<usize> {
+        self.model_index.get(id).copied()
+    }
+
     fn model_slot(&mut self, id: &str) -> usize {
         if let Some(&slot) = self.model_index.get(id) {
             return slot;

@@ -1,10 +1,13 @@
 //! What a router knows outlives it: a second one that is given the pieces decides as the first would have.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use hr_core::catalog::{LimitSpan, LimitUnit};
 use hr_core::failure::{Failure, FailureKind, Scope};
 use hr_core::pool::Pool;
-use hr_core::route::{Ask, Change, MemberState, Outcome, Table, Target};
+use hr_core::quota::{Reach, Reading, Said, Source};
+use hr_core::route::{Ask, Change, MemberState, Noted, Outcome, Table, Target};
 use hr_core::time::Millis;
 use proptest::prelude::*;
 
@@ -90,8 +93,63 @@ fn a_rest_that_ended_is_forgotten() {
         let choice = world.choice("a/m/0");
         world.run(&choice, success(100));
         disk.write(world.router.changes());
-        assert_eq!(disk.0.keys().filter(|(other, _)| *other == table).count(), 0, "{kind:?}");
+        // How many calls there were is kept with the quotas.
+        let left = disk.0.keys().filter(|(other, id)| *other == table && id != "calls");
+        assert_eq!(left.count(), 0, "{kind:?}");
     }
+}
+
+#[test]
+fn calls_beyond_what_was_kept_are_counted_from_their_notes() {
+    let (mut world, mut disk) = (World::new(build()), Disk::default());
+    let choice = world.choice("b/m/0");
+    let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
+    let left = Reading {
+        owner: None,
+        reach: Reach::AllModels,
+        unit: LimitUnit::Requests,
+        span: Some(LimitSpan::Minute),
+        limit: Some(10.0),
+        remaining: Some(8.0),
+        reset: Some(world.now.after(Duration::from_secs(60))),
+        source: Source::Header,
+    };
+    let said = Said { readings: vec![left], clock: None };
+    world.run(&choice, Outcome::Success { first_byte, total, usage, said });
+    let mut notes = Vec::new();
+    let mut call = |world: &mut World| {
+        let ticket = world.begin(&choice).unwrap();
+        let note = serde_json::to_string(&ticket.noted(&world.roster, choice.candidate)).unwrap();
+        notes.push(Noted::piece(&note).unwrap());
+        std::mem::forget(ticket);
+    };
+    call(&mut world);
+    call(&mut world);
+    disk.write(world.router.changes());
+    for _ in 0..3 {
+        call(&mut world);
+    }
+    let of = |world: &World| {
+        let views = world.router.quota(world.now, &world.roster);
+        let requests = views.into_iter().flat_map(|view| view.buckets);
+        requests.map(|bucket| bucket.left.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&world), [3.0]);
+
+    for round in 0..2 {
+        let mut again = World { now: world.now, ..World::new(build()) };
+        let kept = disk.read().into_iter().chain(notes.clone());
+        assert_eq!(again.router.restore(world.now, kept.collect()), 0);
+        assert_eq!(of(&again), [3.0], "round {round}");
+        disk.write(again.router.changes());
+        let next = again.begin(&choice).unwrap();
+        let number = next.noted(&again.roster, choice.candidate).number;
+        let noted: Vec<u64> = notes.iter().map(|note| note.id.parse().unwrap()).collect();
+        assert!(noted.iter().all(|noted| number > *noted), "numbers go on: {number} after {noted:?}");
+        again.settle(next, Outcome::Unsent);
+    }
+    let torn = ["", "{", "7", "{\"number\":7}", "null"];
+    assert!(torn.into_iter().all(|line| Noted::piece(line).is_none()));
 }
 
 #[test]

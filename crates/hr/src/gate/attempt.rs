@@ -90,11 +90,7 @@ impl From<Failure> for Failed {
 pub async fn attempt(receipt: &mut Receipt, order: Order) -> Result<Started, Failed> {
     let deadline = Instant::now() + order.wait;
     match tokio::time::timeout_at(deadline, call(receipt, order)).await {
-        Ok(Ok(started)) => {
-            receipt.is_kept().await;
-            Ok(started)
-        }
-        Ok(failed) => failed,
+        Ok(ended) => ended,
         Err(_) => Err(Failure::new(FailureKind::Timeout, "nothing good came in time").into()),
     }
 }

@@ -62,7 +62,7 @@ use http::{HeaderMap, Uri};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::store::{Mark, Opened, Store};
+use crate::store::{Opened, Store};
 use crate::upstream::account::{Accounts, Signer};
 use crate::upstream::client::Client;
 use crate::upstream::sign::{self, SignError};
@@ -381,12 +381,16 @@ impl Gate {
         self.diary.keep_in(Arc::clone(&store));
         // A gate has one store: a second one would be dropped here, and its thread end.
         let _ = self.store.set(store);
+        // Calls that were noted only are counted now.
+        self.changed();
         Ok(lost)
     }
 
     /// Says that the router has learned something that is to be kept.
-    pub fn changed(&self) -> Option<Mark> {
-        Some(self.store.get()?.changed())
+    pub fn changed(&self) {
+        if let Some(store) = self.store.get() {
+            store.changed();
+        }
     }
 
     /// What outlives the process, where something does.

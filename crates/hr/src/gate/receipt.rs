@@ -18,7 +18,6 @@ use http::HeaderMap;
 
 use super::caller::CallerId;
 use super::{Gate, Live};
-use crate::store::Mark;
 use crate::watch::events;
 
 /// Who may go on from an answer, and from what.
@@ -28,9 +27,6 @@ pub struct Sequel {
     /// The request that the reply is to be kept with.
     pub request: Option<Envelope>,
 }
-
-/// What is reserved for a call is on disk in less than this, when the machine has time for it.
-const AT_ONCE: Duration = Duration::from_millis(2);
 
 /// Instants and waits are told and read in whole milliseconds: they are believed to be this much later.
 const ROUNDED: Duration = Duration::from_millis(2);
@@ -46,7 +42,6 @@ pub struct Receipt {
     pub candidate: Candidate,
     ticket: Option<Ticket>,
     sent: bool,
-    reserved: Option<Mark>,
     began: Instant,
     first_byte: Option<Duration>,
     said: Said,
@@ -56,35 +51,25 @@ impl Receipt {
     /// The guard of a ticket.
     #[must_use]
     pub fn new(gate: Arc<Gate>, live: Arc<Live>, candidate: Candidate, ticket: Ticket) -> Self {
-        // What is reserved is to be on disk before the answer is here: a kill must not give it back.
-        let reserved = gate.changed();
         Self {
             gate,
             live,
             candidate,
             ticket: Some(ticket),
             sent: false,
-            reserved,
             began: Instant::now(),
             first_byte: None,
             said: Said::default(),
         }
     }
 
-    /// Returns when what is reserved for the call is on disk: a kill after the answer must not give it back. That it
-    /// has been for long, except where the machine has more work than it can do. An answer that comes at once does not
-    /// wait.
-    pub async fn is_kept(&self) {
-        if let (Some(store), Some(mark)) = (self.gate.store(), self.reserved)
-            && self.began.elapsed() >= AT_ONCE
-        {
-            store.attended(mark).await;
-        }
-    }
-
-    /// Notes that the request goes out now: from here on it may count there, whatever becomes of it.
+    /// Notes that the request goes out now: from here on it may count there, whatever becomes of it, or of us.
     pub fn goes_out(&mut self) {
-        self.sent = true;
+        if !std::mem::replace(&mut self.sent, true)
+            && let (Some(store), Some(ticket)) = (self.gate.store(), &self.ticket)
+        {
+            store.note(&ticket.noted(&self.live.roster, self.candidate));
+        }
     }
 
     /// Notes that something came back.

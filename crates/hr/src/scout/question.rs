@@ -29,10 +29,11 @@ pub(super) async fn ask(
     for _ in 0..probe::MAX_KEYS {
         let (choice, ticket) = admit(gate, live, member, model, &tried)?;
         let candidate = choice.candidate;
-        let receipt = Receipt::new(Arc::clone(gate), Arc::clone(live), candidate, ticket);
+        let mut receipt = Receipt::new(Arc::clone(gate), Arc::clone(live), candidate, ticket);
         let tiny = Tiny { tool: true, max_tokens: probe::MAX_TOKENS, stream: false };
         let of = live.roster.member(candidate);
         let letter = call::letter(of, &of.models[model], tiny).ok()?;
+        receipt.goes_out();
         let heard = call::call(live, candidate, choice.permit, letter, WAIT, gate.clock.now()).await;
         let usage = heard.usage();
         let failure = match heard.reply {

@@ -14,7 +14,7 @@ use tempfile::TempPath;
 
 use super::error::StoreError;
 use super::lock::Lock;
-use super::{import, rows, schema};
+use super::{calls, import, rows, schema};
 use crate::files::store::{beside, folder_of, make_folder};
 
 /// How long SQLite waits for a moment in which the file is not in use.
@@ -158,7 +158,14 @@ fn trusted(path: &Path, connection: &Connection) -> Result<Vec<Change>, StoreErr
             return Err(StoreError::damaged(path, found.lines().collect::<Vec<_>>().join(", ")));
         }
     }
-    rows::read_kept(connection).map_err(fail)
+    read_kept(path, connection)
+}
+
+/// All pieces of state, with the calls that were noted since.
+pub(super) fn read_kept(path: &Path, connection: &Connection) -> Result<Vec<Change>, StoreError> {
+    let mut kept = rows::read_kept(connection).map_err(|error| StoreError::of(path, &error))?;
+    kept.extend(calls::read(path));
+    Ok(kept)
 }
 
 /// From here on the file is ours to write.
@@ -193,6 +200,7 @@ fn make(path: &Path, changes: &[Change], now: Millis) -> Result<(), StoreError> 
     rows::write(&mut connection, changes, &[], now).map_err(fail)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
     connection.close().map_err(|(_, error)| fail(error))?;
+    set_orphans_aside(path, &calls::ENDINGS)?;
     put_in_place(path, fresh)
 }
 
@@ -210,7 +218,7 @@ fn fresh(path: &Path) -> Result<TempPath, StoreError> {
 
 /// Gives a whole store its name, which nobody has.
 pub(super) fn put_in_place(path: &Path, fresh: TempPath) -> Result<(), StoreError> {
-    set_orphans_aside(path)?;
+    set_orphans_aside(path, &["-wal", "-shm"])?;
     fresh.persist_noclobber(path).map_err(|error| StoreError::unwritable(path, error.error))
 }
 
@@ -232,8 +240,8 @@ pub(super) fn identity(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
 }
 
 /// A log without its file would be taken for the new file's.
-fn set_orphans_aside(path: &Path) -> Result<(), StoreError> {
-    for ending in ["-wal", "-shm"] {
+fn set_orphans_aside(path: &Path, endings: &[&str]) -> Result<(), StoreError> {
+    for ending in endings {
         match fs::rename(beside(path, ending), beside(path, &format!("{ending}.orphaned"))) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}

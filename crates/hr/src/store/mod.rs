@@ -5,6 +5,7 @@
 //! Decisions are pushed into a bounded queue. Nobody on the way of a request ever waits for the disk. [`Reader`] is
 //! for commands that look into the store of a router that runs, or of none.
 
+mod calls;
 mod error;
 mod file;
 mod import;
@@ -21,22 +22,20 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use hr_core::route::Change;
 use hr_core::route::record::Record;
+use hr_core::route::{Change, Noted};
 use hr_core::settings::define::general::ROUTER_STATE_FILE;
 use hr_core::settings::{Layers, Origin};
 use hr_core::time::Millis;
 use hr_core::usage::Usage;
 use parking_lot::Mutex;
 use rusqlite::Connection;
-use tokio::sync::Notify;
 use tracing::warn;
 
 pub use error::StoreError;
@@ -44,6 +43,7 @@ pub use queue::MAX_WAITING;
 
 use crate::files::home::{Home, Place};
 use crate::files::store::{folder_of, real_path};
+use calls::Calls;
 use file::Ready;
 use lock::Lock;
 use queue::Queue;
@@ -54,13 +54,6 @@ const ORIGINAL_NAME: &str = "router_state.json";
 
 /// How long the end of the process waits until the last things are written.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long an answer is held back at most until what was reserved for it is on disk.
-const LONGEST_WAIT: Duration = Duration::from_millis(50);
-
-/// A time at which something had changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u64);
 
 /// A decision record. It is made to bytes where there is time: when it is written, or asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +140,7 @@ pub fn original_place(home: &Home) -> Option<PathBuf> {
 pub struct Opened {
     path: PathBuf,
     open: Option<(Connection, Lock)>,
+    calls: Calls,
     /// What was kept: to be given back to the router.
     pub kept: Vec<Change>,
     /// Under which name the original product's file is kept that was taken over.
@@ -165,7 +159,8 @@ pub fn open(path: &Path, original: Option<&Path>, now: Millis) -> Result<Opened,
     let path = real_path(path);
     match file::ready(&path, original, now) {
         Ok(Ready { connection, lock, kept, imported }) => {
-            Ok(Opened { path, open: Some((connection, lock)), kept, imported, trouble: None })
+            let calls = Calls::open(&path, &kept);
+            Ok(Opened { path, open: Some((connection, lock)), calls, kept, imported, trouble: None })
         }
         Err(trouble @ StoreError::Unwritable { .. }) => {
             // What can be read is of use also when nothing can be added.
@@ -173,7 +168,14 @@ pub fn open(path: &Path, original: Option<&Path>, now: Millis) -> Result<Opened,
                 Err(StoreError::Unwritable { .. } | StoreError::Unreadable { .. }) => Vec::new(),
                 kept => kept?,
             };
-            Ok(Opened { path, open: None, kept, imported: None, trouble: Some(trouble) })
+            Ok(Opened {
+                path,
+                open: None,
+                calls: Calls::default(),
+                kept,
+                imported: None,
+                trouble: Some(trouble),
+            })
         }
         Err(error) => Err(error),
     }
@@ -196,10 +198,12 @@ impl Opened {
         if let Some(error) = &self.trouble {
             trouble.met(error, 0);
         }
+        let calls = Arc::new(self.calls);
         let (ends, ended) = mpsc::sync_channel(1);
         let writer = Writer {
             path: self.path.clone(),
             shared: Arc::clone(&shared),
+            calls: Arc::clone(&calls),
             pull: Box::new(pull),
             now: Box::new(now),
             open: self.open,
@@ -215,7 +219,14 @@ impl Opened {
             let _ = ends.send(());
         })?;
         let thread = thread.thread().clone();
-        Ok(Store { path: self.path, shared, thread, ended: Mutex::new(ended), reader: Mutex::new(None) })
+        Ok(Store {
+            path: self.path,
+            shared,
+            calls,
+            thread,
+            ended: Mutex::new(ended),
+            reader: Mutex::new(None),
+        })
     }
 }
 
@@ -223,11 +234,6 @@ impl Opened {
 #[derive(Debug, Default)]
 struct Shared {
     dirty: AtomicBool,
-    /// How often something has changed, and which of these times the writer has seen to.
-    marked: AtomicU64,
-    attended: AtomicU64,
-    /// Rings after each attempt to write.
-    bell: Notify,
     stopping: AtomicBool,
     /// How often the file was written anew.
     generation: AtomicU64,
@@ -235,12 +241,6 @@ struct Shared {
 }
 
 impl Shared {
-    /// The writer has seen to all changes up to this mark; nobody has to wait for these.
-    fn attend(&self, mark: u64) {
-        self.attended.store(mark, Ordering::Release);
-        self.bell.notify_waiters();
-    }
-
     fn has_work(&self) -> bool {
         self.dirty.load(Ordering::Acquire) || self.stopping.load(Ordering::Acquire) || !self.queue.is_empty()
     }
@@ -251,6 +251,7 @@ impl Shared {
 pub struct Store {
     path: PathBuf,
     shared: Arc<Shared>,
+    calls: Arc<Calls>,
     thread: Thread,
     ended: Mutex<mpsc::Receiver<()>>,
     /// With the generation of the file that it reads.
@@ -265,30 +266,15 @@ impl Store {
     }
 
     /// Says that the router has something new to keep. Costs next to nothing.
-    pub fn changed(&self) -> Mark {
-        let mark = self.shared.marked.fetch_add(1, Ordering::AcqRel) + 1;
+    pub fn changed(&self) {
         if !self.shared.dirty.swap(true, Ordering::AcqRel) {
             self.thread.unpark();
         }
-        Mark(mark)
     }
 
-    /// Returns when what had changed then is on disk, cannot be written, or takes longer than anybody should wait.
-    pub async fn attended(&self, Mark(mark): Mark) {
-        let is_attended = || self.shared.attended.load(Ordering::Acquire) >= mark;
-        let attended = async {
-            loop {
-                let mut rings = pin!(self.shared.bell.notified());
-                // Listening before looking, so that no ring is missed in between.
-                rings.as_mut().enable();
-                if is_attended() {
-                    return;
-                }
-                rings.await;
-            }
-        };
-        // Late is not an error: what is kept is worth less than the answer.
-        let _ = tokio::time::timeout(LONGEST_WAIT, attended).await;
+    /// Notes a call that is about to go out, so that a kill does not forget it.
+    pub fn note(&self, call: &Noted<'_>) {
+        self.calls.note(call);
     }
 
     /// Keeps what became of a request. While the disk does not take what comes, it may be lost; see [`Store::lost`].
@@ -402,6 +388,6 @@ impl Reader {
     ///
     /// When it cannot be read.
     pub fn kept(&self) -> Result<Vec<Change>, StoreError> {
-        rows::read_kept(&self.connection).map_err(|error| StoreError::of(&self.path, &error))
+        file::read_kept(&self.path, &self.connection)
     }
 }

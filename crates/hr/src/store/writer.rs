@@ -10,11 +10,12 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hr_core::route::{Change, Table};
+use hr_core::route::{Change, Noted, Table};
 use hr_core::time::Millis;
 use rusqlite::Connection;
 use tracing::{info, warn};
 
+use super::calls::Calls;
 use super::error::StoreError;
 use super::file::{self, Ready};
 use super::lock::Lock;
@@ -65,6 +66,7 @@ pub(super) type Now = Box<dyn Fn() -> Millis + Send>;
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) shared: Arc<Shared>,
+    pub(super) calls: Arc<Calls>,
     pub(super) pull: Pull,
     pub(super) now: Now,
     /// The file; none while it cannot be opened.
@@ -152,7 +154,6 @@ impl Writer {
                 thread::park_timeout(if quiet { LOOK_EVERY } else { QUIET });
             }
         }
-        self.shared.attend(u64::MAX);
         if let Some((connection, _lock)) = self.open.take() {
             // Moves the log into the file; should that fail, the next start does it.
             if let Err((_, error)) = connection.close() {
@@ -163,7 +164,6 @@ impl Writer {
 
     /// Writes what there is; false when there was nothing, or it cannot be written.
     fn work(&mut self, stopping: bool) -> bool {
-        let mark = self.shared.marked.load(Ordering::Acquire);
         if self.shared.dirty.swap(false, Ordering::AcqRel) || stopping {
             let changes = (self.pull)();
             self.pending
@@ -171,14 +171,13 @@ impl Writer {
         }
         let decided = self.shared.queue.first(MAX_BATCH);
         if self.pending.is_empty() && decided.is_empty() {
-            self.shared.attend(mark);
             return false;
         }
-        let committed = self.commit(&decided);
-        // Whoever waits for what cannot be written would wait in vain.
-        self.shared.attend(if committed.is_ok() { mark } else { u64::MAX });
-        match committed {
+        match self.commit(&decided) {
             Ok(()) => {
+                if let Some(number) = Noted::counted(self.pending.values()) {
+                    self.calls.counted(number);
+                }
                 self.pending.clear();
                 self.shared.queue.done(decided.len());
                 self.commits += 1;
@@ -214,7 +213,9 @@ impl Writer {
         }
         self.missed = Some(Instant::now());
         match found {
-            Ok(_) => warn!(file = %self.path.display(), "the state file was deleted: it has been written anew"),
+            Ok(_) => {
+                warn!(file = %self.path.display(), "the state file was deleted: it has been written anew")
+            }
             Err(error) => {
                 warn!(cause = %error, hint = error.hint(), "what was learned may be lost; serving goes on");
             }

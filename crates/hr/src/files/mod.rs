@@ -6,6 +6,7 @@
 
 pub mod access_key;
 pub mod edit;
+mod folders;
 pub mod home;
 pub mod install;
 pub mod load;

@@ -5,8 +5,7 @@
 //! on what came out. It looks at contents, not at times: touching a file changes nothing, and the state in
 //! force after the last change is always that of the last contents.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +16,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use hr_core::problem::Problem;
-use notify::event::{AccessKind, AccessMode, EventKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use parking_lot::Mutex;
 
+use crate::files::folders::Folders;
 use crate::files::home::Home;
 use crate::files::load::{Loaded, Print, Sources};
-use crate::files::store;
 
 /// How long to wait for what. Together well below the 100 ms within which a change is to be in force, but for
 /// settings or keys that are all gone.
@@ -243,73 +239,6 @@ impl<F: FnMut(Result<Loaded, Vec<Problem>>)> Lookout<F> {
     }
 }
 
-/// The system's own notices of change.
-struct Folders {
-    /// `None` where the system has none to give.
-    watcher: Option<RecommendedWatcher>,
-    /// Whether all folders are watched.
-    complete: bool,
-    /// The file names that matter: locks, stores and temporary files in the same folders do not.
-    names: Arc<Mutex<BTreeSet<OsString>>>,
-}
-
-impl Folders {
-    fn watch(notice: SyncSender<()>) -> Self {
-        let names = Arc::new(Mutex::new(BTreeSet::new()));
-        let known = Arc::clone(&names);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !matters(&event, &known.lock())) {
-                return;
-            }
-            // When there is a notice already, this change is covered by it.
-            let _ = notice.try_send(());
-        });
-        if let Err(error) = &watcher {
-            tracing::warn!(%error, "the system reports no file changes, looking for them instead");
-        }
-        Self { watcher: watcher.ok(), complete: false, names }
-    }
-
-    fn follow(&mut self, files: &[PathBuf], providers: &Path) {
-        let mut names = BTreeSet::new();
-        let mut folders = BTreeSet::from([providers.to_path_buf()]);
-        for file in files {
-            for path in [file.clone(), store::real_path(file)] {
-                names.extend(path.file_name().map(OsStr::to_os_string));
-                folders.insert(store::folder_of(&path).to_path_buf());
-            }
-        }
-        *self.names.lock() = names;
-        let Some(watcher) = &mut self.watcher else { return };
-        self.complete = true;
-        for folder in folders {
-            // Until it is made, its own folder tells of it.
-            let missing = folder == providers && !folder.exists();
-            // Watching a folder again is harmless, and needed when it was removed and made anew.
-            if !missing && watcher.watch(&folder, RecursiveMode::NonRecursive).is_err() {
-                self.complete = false;
-            }
-        }
-    }
-}
-
-/// Whether an event may have changed what we read. Our own reading makes events too.
-fn matters(event: &notify::Event, names: &BTreeSet<OsString>) -> bool {
-    if event.need_rescan() {
-        return true;
-    }
-    let writes = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
-    };
-    let ours = |path: &PathBuf| {
-        path.extension() == Some(OsStr::new("toml"))
-            || path.file_name().is_some_and(|name| names.contains(name))
-    };
-    writes && (event.paths.is_empty() || event.paths.iter().any(ours))
-}
-
 /// What the system says of a file without reading it: which one it is, its length, when it was written.
 #[derive(PartialEq, Eq)]
 struct Stamp(Option<(u64, u64, SystemTime)>);
@@ -388,6 +317,7 @@ mod tests {
 
     use super::*;
     use crate::files::load::load;
+    use crate::files::store;
 
     type Change = Result<Loaded, Vec<Problem>>;
 
@@ -593,17 +523,5 @@ mod tests {
         drop(scene.watcher.take());
         fs::write(&scene.home.env, "PORT=1002\n").unwrap();
         assert!(scene.changes.recv().is_err(), "the caller's closure is gone");
-    }
-
-    #[test]
-    fn only_writing_to_our_files_matters() {
-        let names = BTreeSet::from([OsString::from(".env")]);
-        let event = |kind, path: &str| notify::Event::new(kind).add_path(PathBuf::from(path));
-        let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
-        assert!(matters(&event(written, "/h/.env"), &names));
-        assert!(matters(&event(written, "/h/providers.d/x.toml"), &names));
-        assert!(!matters(&event(written, "/h/store.sqlite"), &names));
-        assert!(!matters(&event(read, "/h/.env"), &names));
     }
 }

@@ -135,18 +135,35 @@ fn of_turn(turn: &str, tokens: u64) -> u8 {
 
 /// The words in lower case with one space between them and one at the end, so that a phrase is found whole.
 fn spaced_words(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 1);
+    let mut out = vec![b' '; text.len() + 1];
+    let (mut length, mut last) = (0, b' ');
     for byte in text.bytes() {
-        // Bytes beyond ASCII belong to words; the phrases have none.
-        if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() {
-            out.push(byte.to_ascii_lowercase());
-        } else if !matches!(out.last(), None | Some(b' ')) {
-            out.push(b' ');
-        }
+        let folded = FOLDED[usize::from(byte)];
+        out[length] = folded;
+        // A space behind a space, or in front of all, is written over.
+        length += usize::from(folded != b' ' || last != b' ');
+        last = folded;
     }
-    out.push(b' ');
+    out[length] = b' ';
+    out.truncate(length + 1);
     out
 }
+
+/// Each byte as it stands in words: letters in lower case, and a space for what belongs to none. Bytes beyond ASCII
+/// belong to words; the phrases have none.
+const FOLDED: [u8; 256] = {
+    let mut folded = [b' '; 256];
+    let mut byte: u8 = 0;
+    loop {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii() {
+            folded[byte as usize] = byte.to_ascii_lowercase();
+        }
+        if byte == u8::MAX {
+            break folded;
+        }
+        byte += 1;
+    }
+};
 
 /// What the phrases in these words say.
 fn signals(words: &[u8]) -> impl Iterator<Item = Signal> {

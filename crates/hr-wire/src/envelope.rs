@@ -110,6 +110,27 @@ pub enum Edit<'a> {
 pub struct Envelope {
     body: Bytes,
     entries: Vec<Entry>,
+    sieve: Sieve,
+}
+
+/// Which keys may be there, by a bit each. Most keys that are looked for are not, which this tells without a look at
+/// any.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sieve(u64);
+
+impl Sieve {
+    fn bit(name: &[u8]) -> u64 {
+        let (first, last) = (name.first().copied().unwrap_or(0), name.last().copied().unwrap_or(0));
+        1 << ((usize::from(first) + 4 * usize::from(last) + 7 * name.len()) % 64)
+    }
+
+    fn add(&mut self, name: &str) {
+        self.0 |= Self::bit(name.as_bytes());
+    }
+
+    fn may_have(self, name: &str) -> bool {
+        self.0 & Self::bit(name.as_bytes()) != 0
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -144,21 +165,24 @@ impl Envelope {
                 BadRequest::new("the request body is empty; a JSON object is expected").code("invalid_json")
             );
         }
-        let entries = index(text, MAX_KEYS, visit).map_err(|fault| fault.words(text))?;
-        let envelope = Self { body, entries };
+        let (entries, sieve) = index(text, MAX_KEYS, visit).map_err(|fault| fault.words(text))?;
+        let envelope = Self { body, entries, sieve };
         envelope.refuse_duplicates()?;
         Ok(envelope)
     }
 
     /// Indexes an object somewhere inside a body that was checked as a whole; nothing when it is no object.
     pub(crate) fn part(text: &str) -> Option<Self> {
-        let entries = index(text, usize::MAX, |_, _| ()).ok()?;
-        Some(Self { body: Bytes::copy_from_slice(text.as_bytes()), entries })
+        let (entries, sieve) = index(text, usize::MAX, |_, _| ()).ok()?;
+        Some(Self { body: Bytes::copy_from_slice(text.as_bytes()), entries, sieve })
     }
 
     /// The value of a key as JSON text; the last one, as parsers do, where an unknown key is there twice.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
+        if !self.sieve.may_have(key) {
+            return None;
+        }
         self.entries.iter().rev().find(|entry| self.is(entry, key)).map(|entry| self.text(&entry.value))
     }
 
@@ -221,7 +245,7 @@ impl Envelope {
     }
 
     fn refuse_duplicates(&self) -> Result<(), BadRequest> {
-        for key in ACTED_ON {
+        for key in ACTED_ON.iter().filter(|key| self.sieve.may_have(key)) {
             if self.entries.iter().filter(|entry| self.is(entry, key)).count() > 1 {
                 return Err(BadRequest::about(
                     *key,
@@ -276,7 +300,7 @@ fn index(
     text: &str,
     most_keys: usize,
     mut visit: impl FnMut(&str, &mut Cursor<'_>),
-) -> Result<Vec<Entry>, Fault> {
+) -> Result<(Vec<Entry>, Sieve), Fault> {
     let mut cursor = Cursor::new(text);
     let kind = cursor.kind()?;
     if kind != crate::json::Kind::Object {
@@ -286,25 +310,28 @@ fn index(
         return Err(Fault::NotAnObject(kind.name()));
     }
     let mut entries = Vec::with_capacity(16);
+    let mut sieve = Sieve::default();
     cursor.fields(|cursor, name| {
         if entries.len() == most_keys {
             return Err(Fault::TooManyKeys);
         }
         let start = name.at - 1;
         let value_start = cursor.at();
-        visit(&name.decode(), cursor);
+        let reads = name.decode();
+        visit(&reads, cursor);
+        sieve.add(&reads);
         if cursor.at() == value_start {
             cursor.skip()?;
         }
         entries.push(Entry {
             key: start..start + name.raw.len() + 2,
-            name: name.escaped.then(|| name.decode().into()),
+            name: name.escaped.then(|| reads.into()),
             value: value_start..cursor.at(),
         });
         Ok(())
     })?;
     cursor.end()?;
-    Ok(entries)
+    Ok((entries, sieve))
 }
 
 /// Changes of an envelope in the making; [`Draft::finish`] writes them in one copy.

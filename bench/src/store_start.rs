@@ -68,5 +68,5 @@ fn decided(number: u64, at: Millis) -> Decided {
     // Bytes that differ, as those of real records do.
     let bytes = (0..RECORD_BYTES).map(|place| (place as u64).wrapping_mul(number | 1) as u8).collect();
     let record = Written::Bytes(bytes);
-    Decided { id: number.to_string(), at, status: 200, attempts: 1, record, ..Decided::default() }
+    Decided { id: number.to_string().into(), at, status: 200, attempts: 1, record, ..Decided::default() }
 }

@@ -17,6 +17,7 @@ pub use super::health::LATENCY_MEMORY;
 use super::health::Reliability;
 use super::learned::{Ceiling, Refusals};
 use super::policy::PROVEN_WITHIN;
+use super::record::{Name, name_of};
 use crate::catalog::Provider;
 use crate::failure::FailureKind;
 use crate::pool::{Key, Member, Pool, PoolModel};
@@ -67,6 +68,17 @@ impl Roster {
         }
     }
 
+    /// The provider's name in records.
+    pub(super) fn provider_name(&self, candidate: Candidate) -> &Name {
+        &self.slots[candidate.member].name
+    }
+
+    /// The model's name in records.
+    pub(super) fn model_name(&self, candidate: Candidate) -> &Name {
+        let MemberSlots { model_names, embed_name, .. } = &self.slots[candidate.member];
+        model_names.get(candidate.model).unwrap_or(embed_name)
+    }
+
     pub(super) fn address(&self, candidate: Candidate) -> Address {
         self.slots[candidate.member].address(candidate.key, candidate.model)
     }
@@ -81,6 +93,10 @@ pub(super) struct MemberSlots {
     embed: usize,
     /// Where a key stands in the member, by its slot.
     places: Arc<BTreeMap<usize, usize>>,
+    /// What records call it and its models.
+    pub(super) name: Name,
+    model_names: Vec<Name>,
+    embed_name: Name,
 }
 
 impl MemberSlots {
@@ -395,6 +411,7 @@ impl Slots {
             return None;
         }
         slots[member].models.push(provider.model_slot(&model.id));
+        slots[member].model_names.push(name_of(&model.id));
         pool.members[member].models.push(model);
         Some(Roster { pool, slots })
     }
@@ -420,6 +437,9 @@ impl Slots {
             keys,
             models: member.models.iter().map(|model| provider.model_slot(&model.id)).collect(),
             embed: provider.model_slot(member.embed_model.as_deref().unwrap_or_default()),
+            name: name_of(id),
+            model_names: member.models.iter().map(|model| name_of(&model.id)).collect(),
+            embed_name: name_of(member.embed_model.as_deref().unwrap_or_default()),
         }
     }
 }

@@ -306,7 +306,7 @@ proptest! {
             prop_assert!(matches!(replay(&record), Replay::Same { .. }), "{:?}", replay(&record));
             prop_assert!(record.ask.is_some());
         }
-        let mut draft = Draft::new("\u{1}".repeat(32), world.now, "embeddings", &"f".repeat(12));
+        let mut draft = Draft::new("\u{1}".repeat(32), world.now, "embeddings", "f".repeat(12));
         draft.lost(&lost);
         prop_assert!(draft.close(200, "well", Duration::MAX).to_json().len() <= MAX_BYTES);
     }

@@ -94,7 +94,7 @@ impl Tale<'_> {
     fn headline(&self) -> String {
         let Record { id, at, endpoint, status, ended, took_ms, .. } = self.record;
         let ago = words::span(at.until(self.now).as_secs());
-        let how = match ended.as_str() {
+        let how = match ended.as_ref() {
             "well" | "refused" => String::new(),
             other => format!(" ({})", decided::plain(other)),
         };

@@ -18,6 +18,9 @@ use super::reply::Stream;
 /// A wait beyond this is of no use to a client's own retries.
 pub const WORTH_A_RETRY: Duration = Duration::from_secs(60);
 
+/// How many headers most answers get, those that the server adds included.
+const USUAL_HEADERS: usize = 9;
+
 /// What goes back to a caller.
 pub type Answer = Response<AnswerBody>;
 
@@ -69,7 +72,9 @@ impl Body for AnswerBody {
 pub fn whole(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(AnswerBody::Whole(Some(body.into())));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = answer.headers_mut();
+    headers.reserve(USUAL_HEADERS);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer
 }
 

@@ -105,7 +105,11 @@ impl Doors {
         if self.any {
             return true;
         }
-        let name = host_of(authority).to_lowercase();
+        let host = host_of(authority);
+        if self.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+            return true;
+        }
+        let name = host.to_lowercase();
         if let Ok(address) = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
             // An address cannot be rebound; a router that is bound to the network is called by any of its own.
             return address.is_loopback() || !self.bound_to_loopback || self.names.contains(&name);

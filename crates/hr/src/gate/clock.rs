@@ -45,6 +45,9 @@ impl Default for Clock {
     }
 }
 
+/// The bits of a [`Chance::number`] that tell apart what comes in one millisecond.
+const COUNT_BITS: u32 = 24;
+
 /// A stream of draws: unpredictable enough to spread load and to name requests, not for secrets.
 pub struct Chance {
     seed: u64,
@@ -68,10 +71,34 @@ impl Chance {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+
+    /// A number to name something by that comes now. Later ones are larger, so that an index over many names grows at
+    /// its end, where one over draws would change all over.
+    pub fn number(&self, now: Millis) -> u64 {
+        let step = self.count.fetch_add(1, Ordering::Relaxed);
+        let count = self.seed.wrapping_add(step) & ((1 << COUNT_BITS) - 1);
+        now.0 << COUNT_BITS | count
+    }
 }
 
 impl Default for Chance {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_different_and_later_ones_larger() {
+        let chance = Chance::new();
+        let at = |now| (0..1_000).map(|_| chance.number(Millis(now))).collect::<BTreeSet<_>>();
+        let (early, late) = (at(1_795_000_000_000), at(1_795_000_000_001));
+        assert_eq!((early.len(), late.len()), (1_000, 1_000));
+        assert!(early.last() < late.first());
     }
 }

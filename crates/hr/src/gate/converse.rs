@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hr_core::failure::FailureKind;
 use hr_core::pool::Member;
 use hr_core::route::Next;
+use hr_core::route::record::Name;
 use hr_core::settings::Timeouts;
 use hr_core::time::Millis;
 use hr_wire::dialect::{Prepared, UpstreamHalf};
@@ -30,7 +31,9 @@ pub struct Visit {
     /// The snapshot that the request began with.
     pub live: Arc<Live>,
     /// The id that the caller sees as `X-Request-Id`.
-    pub id: String,
+    pub id: Name,
+    /// When it came.
+    pub at: Millis,
     /// Whose access key it came with.
     pub caller: CallerId,
     /// Where it is asked.
@@ -47,7 +50,7 @@ pub struct Visit {
 /// A refusal: the caller's own mistake, or that nobody could serve it.
 pub async fn converse(visit: Visit, body: Incoming) -> Result<Answer, Refusal> {
     let Visit { gate, live, endpoint, .. } = &visit;
-    let (started, patience) = (gate.clock.now(), live.settings.timeouts.request_deadline);
+    let (started, patience) = (visit.at, live.settings.timeouts.request_deadline);
     let bytes = intake::read(&visit.headers, body, live.settings.max_request_bytes, patience).await?;
     let wishes = Wishes::read(&visit.headers)?;
     let circumstances = Circumstances { nonce: gate.chance.draw(), now: started.0 / 1000 };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use hr_core::route::record::{Asked, Draft, Planned, RULES, Subject};
+use hr_core::route::record::{Asked, Draft, Name, Planned, RULES, Subject};
 use hr_core::route::{self, Ask, Roster, Router, Tried};
 use hr_core::time::Millis;
 use http::header::{HeaderName, HeaderValue};
@@ -15,7 +15,8 @@ use super::answer::{self, Answer, Refusal};
 use super::endpoint::Endpoint;
 use super::wishes::Wishes;
 use super::{Gate, Live, models, verdict};
-use crate::watch::diary::{Diary, Entry};
+use crate::watch::diary::Entry;
+use crate::watch::events::Early;
 
 /// Stands for the id of the request that ended last.
 pub const LAST: &str = "last";
@@ -32,14 +33,9 @@ pub const DECISION: HeaderName = HeaderName::from_static("x-hermes-decision");
 /// 404 for an id that is not kept, 503 when the store cannot be read.
 pub async fn show(gate: &Arc<Gate>, id: &str) -> Result<Answer, Refusal> {
     let wanted = (id != LAST).then(|| id.to_owned());
-    let found = match gate.diary.late(wanted.as_deref()) {
-        Some(late) => Some(late),
-        None => {
-            let diary = Arc::clone(&gate.diary);
-            let read = tokio::task::spawn_blocking(move || diary.find(wanted.as_deref())).await;
-            read.ok().and_then(Result::ok).ok_or_else(unreadable)?
-        }
-    };
+    let diary = Arc::clone(&gate.diary);
+    let read = tokio::task::spawn_blocking(move || diary.find(wanted.as_deref())).await;
+    let found = read.ok().and_then(Result::ok).ok_or_else(unreadable)?;
     found.map(|record| answer::whole(StatusCode::OK, "application/json", record)).ok_or_else(|| {
         let words = match id {
             LAST => "no request has been decided yet",
@@ -55,34 +51,36 @@ fn unreadable() -> Refusal {
 }
 
 /// What is kept of a request that was refused before anything was planned for it.
-pub struct Bare {
-    diary: Arc<Diary>,
-    draft: Draft,
-    id: Option<HeaderValue>,
+pub struct Bare<'a> {
+    /// The gateway.
+    pub gate: &'a Gate,
+    /// The snapshot that it began with.
+    pub live: &'a Live,
+    /// Its id.
+    pub id: &'a Name,
+    /// Where it is asked.
+    pub endpoint: Endpoint,
+    /// When it came.
+    pub at: Millis,
+    /// What has become of it.
+    pub early: Arc<Early>,
 }
 
-impl Bare {
-    /// For a request that begins.
-    #[must_use]
-    pub fn new(gate: &Gate, live: &Live, id: &str, endpoint: Endpoint) -> Self {
-        Self {
-            diary: Arc::clone(&gate.diary),
-            draft: Draft::new(id.to_owned(), gate.clock.now(), endpoint.name(), &live.catalog_version),
-            id: HeaderValue::from_str(id).ok(),
-        }
-    }
-
+impl Bare<'_> {
     /// Puts the id of the decision into what is answered, and sees that there is a decision of that id.
     pub fn mark(self, answered: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
-        let Self { diary, draft, id, .. } = self;
+        let id = HeaderValue::from_str(self.id).ok();
         match answered {
             Ok(mut answer) => {
                 answer.headers_mut().extend(id.map(|id| (DECISION, id)));
                 Ok(answer)
             }
             Err(mut refusal) => {
-                if diary.late(Some(draft.id())).is_none() {
-                    Entry::new(diary, draft).close(refusal.status().as_u16(), "well");
+                let Self { gate, live, id: name, endpoint, at, early } = self;
+                if !early.is_written() {
+                    let version = live.catalog_version.clone();
+                    let draft = Draft::new(name.clone(), at, endpoint.name(), version);
+                    Entry::new(Arc::clone(&gate.diary), draft).close(refusal.status().as_u16(), "well");
                 }
                 refusal.headers_mut().extend(id.map(|id| (DECISION, id)));
                 Err(refusal)

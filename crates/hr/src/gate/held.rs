@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hr_core::route::record::Name;
 use hr_wire::dialect::{ClientHalf, Echo};
 use http::StatusCode;
 use tokio::time::{Instant, Sleep};
@@ -24,7 +25,7 @@ pub struct Voice {
     /// What of the request comes back in its answer.
     pub echo: Arc<Echo>,
     /// The id of the request.
-    pub id: String,
+    pub id: Name,
     /// Remembers what has gone out.
     pub early: Arc<Early>,
 }

@@ -33,7 +33,7 @@ use super::reply::Stream;
 use super::{Gate, Live, losses, memory, verdict};
 use crate::scout;
 use crate::watch::diary::Entry;
-use crate::watch::events::{Ended, RequestLine};
+use crate::watch::events::{Called, Ended, RequestLine};
 
 /// The provider that answered.
 const PROVIDER: HeaderName = HeaderName::from_static("x-provider");
@@ -89,7 +89,7 @@ pub struct Journey<'a> {
     caller: CallerId,
     question: &'a Question,
     /// The request in the hub's form, once somebody needs it.
-    decoded: Option<Decoded>,
+    decoded: Option<Box<Decoded>>,
     /// Why it has no form in the hub, or none that can be sent.
     undecodable: Option<Refusal>,
     /// Who issued the opaque things in the conversation, as far as that is known.
@@ -111,8 +111,6 @@ pub struct Journey<'a> {
     lost: Vec<Loss>,
     known_bad: u32,
     repeats: u32,
-    /// The model that was called last. The line names it only where no caller made it up.
-    model: Option<String>,
     line: RequestLine,
 }
 
@@ -121,8 +119,8 @@ impl<'a> Journey<'a> {
     #[must_use]
     pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Arc<Roster>, limits: Limits) -> Self {
         let Limits { deadline, patience } = limits;
-        let (now, version) = (visit.gate.clock.now(), &visit.live.catalog_version);
-        let draft = Draft::new(visit.id.clone(), now, visit.endpoint.name(), version);
+        let version = visit.live.catalog_version.clone();
+        let draft = Draft::new(visit.id.clone(), visit.at, visit.endpoint.name(), version);
         Self {
             gate: &visit.gate,
             live: &visit.live,
@@ -142,7 +140,6 @@ impl<'a> Journey<'a> {
             lost: Vec::new(),
             known_bad: 0,
             repeats: 0,
-            model: None,
             line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early))
                 .and_entry(Entry::new(Arc::clone(&visit.gate.diary), draft)),
         }
@@ -154,6 +151,9 @@ impl<'a> Journey<'a> {
     }
 
     fn add_issuers(&mut self, things: &[Fingerprint], ask: &mut Ask) {
+        if things.is_empty() {
+            return;
+        }
         let found = self.gate.memory.issuers(self.gate.clock.now(), things);
         for issuer in found.iter().filter_map(|(_, issuer)| issuer.as_deref()) {
             // The latest stands last.
@@ -196,7 +196,7 @@ impl<'a> Journey<'a> {
     /// who need one are passed over.
     pub fn decode(&mut self, ask: &mut Ask) {
         let mut decoded = match self.question.decode() {
-            Ok(decoded) => decoded,
+            Ok(decoded) => Box::new(decoded),
             Err(refusal) => {
                 self.undecodable = Some(refusal);
                 let mut failure = Failure::new(FailureKind::Unsupported, "the request cannot be translated");
@@ -224,7 +224,7 @@ impl<'a> Journey<'a> {
     /// When it cannot be written.
     pub fn letter(&self, candidate: Candidate) -> Result<Letter, Refusal> {
         let native = self.question.is_native(self.roster.member(candidate));
-        let decoded = self.decoded.as_ref().filter(|_| !native);
+        let decoded = self.decoded.as_deref().filter(|_| !native);
         let bare = self.bared.contains(&candidate);
         self.question.letter(self.roster, candidate, decoded, &self.foreign_to(candidate), bare)
     }
@@ -284,12 +284,11 @@ impl<'a> Journey<'a> {
         let subject = self.subject(ask, plan);
         self.line.entry(|entry| entry.calls(&subject, choice));
         self.known_bad += u32::from(choice.known_bad);
-        let model = self.roster.model_id(choice.candidate);
-        self.model = Some(model.to_owned());
-        self.line.model = self.live.lists(model).then(|| model.to_owned());
-        let provider = self.roster.provider(choice.candidate);
-        self.line.provider = Some(provider.id.clone());
-        self.line.dialect = Some(provider.dialect.name());
+        let candidate = choice.candidate;
+        // A roster of its own has a model that only its caller named.
+        let is_live = Arc::ptr_eq(self.roster, &self.live.roster);
+        let listed = is_live || self.live.lists(self.roster.model_id(candidate));
+        self.line.called = Some(Called { roster: Arc::clone(self.roster), candidate, listed });
     }
 
     /// How long this candidate may take until something good comes.
@@ -386,8 +385,7 @@ impl<'a> Journey<'a> {
     /// The commit point: from here on no other candidate is tried.
     pub fn commit(mut self, started: Started, receipt: Receipt, losses: &[Loss]) -> Answer {
         self.line.entry(Entry::answered);
-        let (provider, model) = (self.line.provider.clone(), self.model.take());
-        let attempts = self.line.attempts;
+        let (attempts, roster, candidate) = (self.line.attempts, self.roster, receipt.candidate);
         let sequel = Sequel { caller: self.caller, request: self.question.kept().cloned() };
         let lost = losses::header(losses);
         self.line.lost(lost.as_ref().and_then(|names| names.to_str().ok()));
@@ -409,7 +407,8 @@ impl<'a> Journey<'a> {
                 answer::stream(AnswerBody::Stream(Box::new(stream)))
             }
         };
-        mark(answer.headers_mut(), attempts, provider.as_deref(), model.as_deref());
+        let (provider, model) = (&roster.provider(candidate).id, roster.model_id(candidate));
+        mark(answer.headers_mut(), attempts, Some((provider, model)));
         if let Some(names) = lost {
             answer.headers_mut().insert(LOSS, names);
         }
@@ -457,7 +456,7 @@ impl<'a> Journey<'a> {
             Refusal::new(StatusCode::BAD_REQUEST, "the provider refused the request as malformed")
         });
         self.line.end(back.status().as_u16(), Ended::Well);
-        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        self.mark(&mut back);
         back
     }
 
@@ -466,7 +465,7 @@ impl<'a> Journey<'a> {
         let words = "the provider's content filter withheld the answer";
         let mut back = Refusal::new(StatusCode::BAD_REQUEST, words).code("content_filter");
         self.line.end(back.status().as_u16(), Ended::Well);
-        mark(back.headers_mut(), self.line.attempts, self.line.provider.as_deref(), self.model.as_deref());
+        self.mark(&mut back);
         back
     }
 
@@ -501,12 +500,16 @@ impl<'a> Journey<'a> {
             (Verdict::TooLarge, ..) => verdict::too_large(ask, self.largest_window(plan)),
             (told, ..) => verdict::refusal(told, self.gate.clock.now(), self.line.attempts),
         };
-        self.line.provider = None;
-        self.line.dialect = None;
-        self.line.model = None;
+        self.line.called = None;
         self.line.end(refusal.status().as_u16(), Ended::Well);
-        mark(refusal.headers_mut(), self.line.attempts, None, None);
+        self.mark(&mut refusal);
         refusal
+    }
+
+    /// Says in a refusal how many calls were made, and who was called last.
+    fn mark(&self, refusal: &mut Refusal) {
+        let called = self.line.called.as_ref().map(|called| (called.provider(), called.model()));
+        mark(refusal.headers_mut(), self.line.attempts, called);
     }
 
     /// The largest window of the models that were passed over for theirs.
@@ -570,11 +573,13 @@ pub fn is_alone(plan: &Plan) -> bool {
     plan.choices.iter().filter(|choice| !choice.known_bad).count() <= 1
 }
 
-fn mark(headers: &mut HeaderMap, attempts: u32, provider: Option<&str>, model: Option<&str>) {
+/// Says how many calls were made, and of which provider which model answered.
+fn mark(headers: &mut HeaderMap, attempts: u32, called: Option<(&str, &str)>) {
     headers.insert(ATTEMPTS, HeaderValue::from(attempts));
+    let Some((provider, model)) = called else { return };
     for (name, value) in [(PROVIDER, provider), (MODEL, model)] {
         // A model id that no header can hold is left out rather than mangled.
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+        if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     }

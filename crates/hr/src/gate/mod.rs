@@ -53,6 +53,7 @@ use arc_swap::ArcSwap;
 use hr_core::capability;
 use hr_core::catalog::Catalog;
 use hr_core::pool::Pool;
+use hr_core::route::record::Name;
 use hr_core::route::{Candidate, Roster, Router, Work};
 use hr_core::secret::Secret;
 use hr_core::settings::{Discovery, Settings};
@@ -117,7 +118,7 @@ pub struct Live {
     /// Every provider that is known.
     pub catalog: Arc<Catalog>,
     /// The version of the provider files.
-    pub catalog_version: String,
+    pub catalog_version: Name,
     /// Every provider that can be called.
     pub roster: Arc<Roster>,
     /// Who may come in.
@@ -443,7 +444,7 @@ fn assemble(
         plain: pool.clone(),
         roster: install(pool),
         settings,
-        catalog_version: catalog.version(),
+        catalog_version: catalog.version().into(),
         catalog,
         client,
         accounts: Arc::clone(accounts),

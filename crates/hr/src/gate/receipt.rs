@@ -119,6 +119,9 @@ impl Receipt {
         keepsake: Option<Keepsake>,
         reply: Option<Bytes>,
     ) {
+        if issued.is_empty() && keepsake.is_none() && reply.is_none() {
+            return;
+        }
         let (memory, now) = (&self.gate.memory, self.now());
         memory.issued(now, self.key(), issued);
         if let Some(keepsake) = keepsake {

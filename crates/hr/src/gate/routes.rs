@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hr_core::catalog::Dialect;
+use hr_core::route::record::Name;
+use hr_core::time::Millis;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -16,6 +18,7 @@ use super::caller::CallerId;
 use super::converse::{Visit, converse};
 use super::paths::{self, Page};
 use super::{Gate, Live, count, decisions, intake, models, quota, status};
+use crate::watch::events::Early;
 use crate::watch::metrics;
 
 /// Names every router that a request has passed, so that a circle is seen.
@@ -29,9 +32,11 @@ const MAX_HOPS: usize = 8;
 
 /// Answers one request.
 pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
-    let id = format!("req_{:016x}", gate.chance.draw());
+    let now = gate.clock.now();
+    let id = Name::from(format!("req_{:016x}", gate.chance.number(now)));
     let client = paths::speaks(request.uri().path(), request.headers());
-    let mut answer = match unless_it_panics(dispatch(&gate, &id, request)).await {
+    let dispatched = pin!(dispatch(&gate, &id, now, request));
+    let mut answer = match unless_it_panics(dispatched).await {
         Some(Ok(answer)) => answer,
         Some(Err(refusal)) => refusal.answer(client, &id),
         None => defect().answer(client, &id),
@@ -48,8 +53,7 @@ pub async fn answer(gate: Arc<Gate>, request: Request<Incoming>) -> Answer {
 
 /// What comes of a future, or nothing when it panics. That ends one request and no other: what requests share
 /// is changed under locks within which nothing can panic halfway.
-async fn unless_it_panics<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
+async fn unless_it_panics<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     poll_fn(|context| poll_unless_it_panics(future.as_mut(), context)).await
 }
 
@@ -71,7 +75,12 @@ pub fn defect() -> Refusal {
         .code("internal_error")
 }
 
-async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn dispatch(
+    gate: &Arc<Gate>,
+    id: &Name,
+    now: Millis,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
     let live = gate.live();
     let (head, body) = request.into_parts();
     let checked = check(gate, &live, &head);
@@ -83,7 +92,6 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
             return Err(refusal);
         }
     };
-    let now = gate.clock.now();
     let caller = caller.ok_or_else(unknown_caller);
     match page {
         Page::Welcome => Ok(status::welcome()),
@@ -106,10 +114,11 @@ async fn dispatch(gate: &Arc<Gate>, id: &str, request: Request<Incoming>) -> Res
         Page::Count => count::count(gate, &live, &head.headers, body).await,
         Page::Ask(endpoint) => {
             let caller = caller?;
-            let bare = decisions::Bare::new(gate, &live, id, endpoint);
-            let (gate, id) = (Arc::clone(gate), id.to_owned());
-            let early = Arc::default();
-            let visit = Visit { gate, live, id, caller, endpoint, headers: head.headers, early };
+            let early: Arc<Early> = Arc::default();
+            let bare =
+                decisions::Bare { gate, live: &live, id, endpoint, at: now, early: Arc::clone(&early) };
+            let (gate, live, id) = (Arc::clone(gate), Arc::clone(&live), id.clone());
+            let visit = Visit { gate, live, id, at: now, caller, endpoint, headers: head.headers, early };
             bare.mark(converse(visit, body).await)
         }
     }
@@ -199,7 +208,7 @@ mod tests {
             assert!(!panics, "a defect");
             7
         }
-        assert_eq!(unless_it_panics(defect(false)).await, Some(7));
-        assert_eq!(unless_it_panics(defect(true)).await, None);
+        assert_eq!(unless_it_panics(pin!(defect(false))).await, Some(7));
+        assert_eq!(unless_it_panics(pin!(defect(true))).await, None);
     }
 }

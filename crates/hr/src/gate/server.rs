@@ -108,7 +108,9 @@ async fn converse_with(stream: TcpStream, gate: Arc<Gate>, mut draining: watch::
         let (gate, last) = (Arc::clone(&gate), last.clone());
         async move {
             // Boxed: the room that a request needs until it is answered is given back while it streams.
-            let mut answer = Box::pin(routes::answer(gate, request)).await;
+            // Made where it stays: it is too large to be moved there.
+            let answer = Box::write(Box::new_uninit(), routes::answer(gate, request));
+            let mut answer = Box::into_pin(answer).await;
             if *last.borrow() >= Drain::Draining {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

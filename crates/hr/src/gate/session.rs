@@ -8,17 +8,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use hr_core::route::Work;
 use hr_wire::envelope::Envelope;
 use hr_wire::json::{Cursor, Kind, Syntax, head};
-use http::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 
 use super::caller::CallerId;
 use super::endpoint::Endpoint;
 
-/// How a caller names a conversation to us.
-const AFFINITY: &str = "x-hermes-session-affinity";
-/// How known agents name theirs to anybody, the surest first.
-const NAMES: [&str; 5] =
-    ["x-claude-code-session-id", "session-id", "session_id", "thread-id", "conversation_id"];
+/// How a caller names a conversation to us; and how known agents name theirs to anybody, the surest first.
+const NAMES: [&str; 6] = [
+    "x-hermes-session-affinity",
+    "x-claude-code-session-id",
+    "session-id",
+    "session_id",
+    "thread-id",
+    "conversation_id",
+];
 /// The longest name of a conversation.
 const LONGEST_NAME: usize = 200;
 /// How much of each text at the beginning is looked at; its length counts too.
@@ -54,19 +58,30 @@ pub fn of(caller: CallerId, headers: &HeaderMap, endpoint: Endpoint, body: &Enve
         hasher.finish()
     };
     let named = |kind: &str, name: &str| Session { key: key(kind, name), begins: false };
-    let header = |name: &&str| {
-        let value = headers.get(*name)?.to_str().ok()?.trim();
-        (1..=LONGEST_NAME).contains(&value.len()).then(|| named("header", value))
-    };
-    if let Some(chosen) = headers.get(AFFINITY).and_then(|value| value.to_str().ok()).filter(|it| is_name(it))
-    {
+    let [chosen, others @ ..] = names(headers);
+    if let Some(chosen) = chosen.and_then(|value| value.to_str().ok()).filter(|it| is_name(it)) {
         return Some(named("chosen", chosen));
     }
-    let found = NAMES.iter().find_map(header);
+    let header = |value: &HeaderValue| {
+        let value = value.to_str().ok()?.trim();
+        (1..=LONGEST_NAME).contains(&value.len()).then(|| named("header", value))
+    };
+    let found = others.into_iter().flatten().find_map(header);
     found.or_else(|| field(body).map(|name| named("field", &name))).or_else(|| {
         let start = Start::read(body, hasher("start"))?;
         Some(Session { key: start.texts.finish(), begins: !start.goes_on })
     })
+}
+
+/// The headers of [`NAMES`], in one walk over all.
+fn names(headers: &HeaderMap) -> [Option<&HeaderValue>; NAMES.len()] {
+    let mut found = [None; NAMES.len()];
+    for (name, value) in headers {
+        if let Some(place) = NAMES.iter().position(|known| *known == name.as_str()) {
+            found[place].get_or_insert(value);
+        }
+    }
+    found
 }
 
 /// Whether a caller may name a conversation so.

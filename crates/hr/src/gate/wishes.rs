@@ -12,6 +12,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::answer::Refusal;
 
+/// How the names of all of them begin.
+const OURS: &str = "x-hermes-";
 /// The dearest class of calls.
 const SPEND: &str = "x-hermes-spend";
 /// US dollars.
@@ -45,6 +47,10 @@ impl Wishes {
     /// # Errors
     /// A refusal that names the header which cannot be read.
     pub fn read(headers: &HeaderMap) -> Result<Self, Refusal> {
+        // Most requests have none, which one look over their names shows.
+        if !headers.keys().any(|name| name.as_str().starts_with(OURS)) {
+            return Ok(Self::default());
+        }
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         Ok(Self {
             most: only(headers, SPEND, "`free`, `included` or `paid`", SpendClass::read)?,

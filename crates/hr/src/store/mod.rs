@@ -28,7 +28,7 @@ use std::sync::mpsc;
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use hr_core::route::record::Record;
+use hr_core::route::record::{Name, Record};
 use hr_core::route::{Change, Noted};
 use hr_core::settings::define::general::ROUTER_STATE_FILE;
 use hr_core::settings::{Layers, Origin};
@@ -85,13 +85,13 @@ impl Default for Written {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decided {
     /// The request's id.
-    pub id: String,
+    pub id: Name,
     /// When it ended.
     pub at: Millis,
     /// Who answered, or was called last.
-    pub provider: Option<String>,
+    pub provider: Option<Name>,
     /// The model; none where it is one that only the caller knows.
-    pub model: Option<String>,
+    pub model: Option<Name>,
     /// The status that the caller saw.
     pub status: u16,
     /// Calls made for it.
@@ -277,11 +277,17 @@ impl Store {
         self.calls.note(call);
     }
 
-    /// Keeps what became of a request. While the disk does not take what comes, it may be lost; see [`Store::lost`].
-    pub fn remember(&self, decided: Arc<Decided>) {
-        let idle = self.shared.queue.is_empty();
-        if self.shared.queue.add(decided) && idle {
-            self.thread.unpark();
+    /// Keeps what became of a request, and finds it from now on. Gives it back when it is lost, since the disk does
+    /// not take what comes; see [`Store::lost`].
+    pub fn remember(&self, decided: Arc<Decided>) -> Option<Arc<Decided>> {
+        match self.shared.queue.add(decided) {
+            Ok(is_first) => {
+                if is_first {
+                    self.thread.unpark();
+                }
+                None
+            }
+            Err(lost) => Some(lost),
         }
     }
 
@@ -312,7 +318,7 @@ impl Store {
     fn find(&self, id: Option<&str>) -> Result<Option<Decision>, StoreError> {
         if let Some(waiting) = self.shared.queue.find(id) {
             return Ok(Some(Decision {
-                id: waiting.id.clone(),
+                id: waiting.id.to_string(),
                 at: waiting.at,
                 record: waiting.record.bytes().into_owned(),
             }));

@@ -19,16 +19,15 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Adds a decision; false when it is lost.
-    pub(super) fn add(&self, decided: Arc<Decided>) -> bool {
+    /// Adds a decision, and tells whether it is the only one; gives it back when it is lost.
+    pub(super) fn add(&self, decided: Arc<Decided>) -> Result<bool, Arc<Decided>> {
         let mut waiting = self.waiting.lock();
-        let room = waiting.len() < MAX_WAITING;
-        if room {
-            waiting.push_back(decided);
-        } else {
+        if waiting.len() == MAX_WAITING {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            return Err(decided);
         }
-        room
+        waiting.push_back(decided);
+        Ok(waiting.len() == 1)
     }
 
     /// The first so many.
@@ -57,7 +56,7 @@ impl Queue {
         let waiting = self.waiting.lock();
         let mut found = waiting.iter().rev();
         match id {
-            Some(id) => found.find(|decided| decided.id == id).cloned(),
+            Some(id) => found.find(|decided| decided.id == *id).cloned(),
             None => found.next().cloned(),
         }
     }
@@ -68,16 +67,16 @@ mod tests {
     use super::*;
 
     fn decided(number: usize) -> Decided {
-        Decided { id: number.to_string(), ..Decided::default() }
+        Decided { id: number.to_string().into(), ..Decided::default() }
     }
 
     #[test]
     fn a_full_queue_loses_what_comes_and_counts_it() {
         let queue = Queue::default();
         for number in 0..MAX_WAITING {
-            assert!(queue.add(decided(number).into()));
+            assert_eq!(queue.add(decided(number).into()), Ok(number == 0));
         }
-        assert!(!queue.add(decided(MAX_WAITING).into()));
+        assert!(queue.add(decided(MAX_WAITING).into()).is_err());
         assert_eq!(queue.lost(), 1);
         assert_eq!(queue.first(2).iter().map(|decided| decided.id.as_str()).collect::<Vec<_>>(), ["0", "1"]);
         queue.done(2);

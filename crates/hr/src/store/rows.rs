@@ -59,12 +59,12 @@ pub(super) fn write<'a>(
         let mut request = transaction.prepare_cached(schema::ADD_REQUEST)?;
         for decided in decided {
             let at = whole(decided.at.0);
-            decision.execute(params![decided.id, at, decided.record.bytes()])?;
+            decision.execute(params![decided.id.as_str(), at, decided.record.bytes()])?;
             request.execute(params![
-                decided.id,
+                decided.id.as_str(),
                 at,
-                decided.provider,
-                decided.model,
+                decided.provider.as_deref(),
+                decided.model.as_deref(),
                 decided.status,
                 decided.attempts,
                 decided.usage.input.map(whole),

@@ -13,7 +13,7 @@ fn change(table: Table, id: &str, kept: Option<&str>) -> Change {
 }
 
 fn decided(id: impl ToString) -> Decided {
-    Decided { id: id.to_string(), at: NOW, ..Decided::default() }
+    Decided { id: id.to_string().into(), at: NOW, ..Decided::default() }
 }
 
 fn opened(path: &Path) -> Opened {
@@ -25,7 +25,9 @@ fn write(path: &Path, changes: Vec<Change>, decided: Vec<Decided>) {
     let mut changes = Some(changes);
     let store = opened(path).start(move || changes.take().unwrap_or_default(), || NOW).unwrap();
     store.changed();
-    decided.into_iter().for_each(|decided| store.remember(decided.into()));
+    for decided in decided {
+        assert!(store.remember(decided.into()).is_none());
+    }
     store.close();
 }
 

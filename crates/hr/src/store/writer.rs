@@ -31,7 +31,7 @@ const PACE_BY_COMMIT: u32 = 15;
 const LONGEST_PACE: Duration = Duration::from_millis(20);
 
 /// The most decisions of one transaction.
-const MAX_BATCH: usize = 256;
+const MAX_BATCH: usize = 1024;
 
 /// How long after a failure the next attempt is made.
 const RETRY: Duration = Duration::from_secs(1);

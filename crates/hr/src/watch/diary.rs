@@ -1,4 +1,4 @@
-//! Why requests went where they went: a decision each, the last ones in memory, all that are kept in the store.
+//! Why requests went where they went: a decision each, in the store; those that no store takes, the last ones in memory.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -21,11 +21,12 @@ const MOST_KEPT: usize = 512;
 /// Tokens that a price is of.
 const PRICED: f64 = 1_000_000.0;
 
-/// The decisions of the last requests, the latest last; what is older is in the store.
+/// The decisions about requests.
 #[derive(Debug, Default)]
 pub struct Diary {
-    late: Mutex<VecDeque<Arc<Decided>>>,
     store: OnceLock<Arc<Store>>,
+    /// The last ones that no store took, the latest last.
+    late: Mutex<VecDeque<Arc<Decided>>>,
 }
 
 impl Diary {
@@ -43,9 +44,11 @@ impl Diary {
     /// Writes a decision down. In memory the oldest goes when there is no room.
     fn keep(&self, decided: Decided) {
         let decided = Arc::new(decided);
-        if let Some(store) = self.store.get() {
-            store.remember(Arc::clone(&decided));
-        }
+        let left = match self.store.get() {
+            Some(store) => store.remember(decided),
+            None => Some(decided),
+        };
+        let Some(decided) = left else { return };
         let mut late = self.late.lock();
         let oldest = if late.len() == MOST_KEPT { late.pop_front() } else { None };
         late.push_back(decided);
@@ -54,33 +57,33 @@ impl Diary {
         drop(oldest);
     }
 
-    /// The record of this request, or of the one that ended last, while it is in memory.
-    #[must_use]
-    pub fn late(&self, id: Option<&str>) -> Option<Bytes> {
+    /// The decision about this request, or about the one that ended last, as far as it is in memory.
+    fn late(&self, id: Option<&str>) -> Option<Arc<Decided>> {
         let late = self.late.lock();
-        let found = match id {
-            Some(id) => late.iter().rev().find(|late| late.id == id),
-            None => late.back(),
-        };
-        let found = found.cloned();
-        drop(late);
-        found.map(|late| late.record.bytes().into_owned().into())
+        match id {
+            Some(id) => late.iter().rev().find(|late| late.id == *id).cloned(),
+            None => late.back().cloned(),
+        }
     }
 
-    /// The same, wherever it is kept. May read from the disk: not for a thread that serves others meanwhile.
+    /// The record of this request, or of the one that ended last. May read from the disk: not for a thread that serves
+    /// others meanwhile.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn find(&self, id: Option<&str>) -> Result<Option<Bytes>, StoreError> {
-        if let Some(late) = self.late(id) {
-            return Ok(Some(late));
-        }
-        let Some(store) = self.store.get() else { return Ok(None) };
-        let kept = match id {
-            Some(id) => store.decision(id)?,
-            None => store.last_decision()?,
+        let late = self.late(id);
+        let kept = match (self.store.get(), id, &late) {
+            (Some(store), Some(id), None) => store.decision(id)?,
+            (Some(store), None, _) => store.last_decision()?,
+            (None, ..) | (_, Some(_), Some(_)) => None,
         };
-        Ok(kept.map(|kept| kept.record.into()))
+        Ok(match (late, kept) {
+            // Whichever ended later, where the last one is wanted.
+            (Some(late), Some(kept)) if late.at < kept.at => Some(kept.record.into()),
+            (Some(late), _) => Some(late.record.bytes().into_owned().into()),
+            (None, kept) => kept.map(|kept| kept.record.into()),
+        })
     }
 }
 
@@ -89,7 +92,7 @@ impl Diary {
 pub struct Entry {
     diary: Arc<Diary>,
     /// `None` once it is closed.
-    draft: Option<Box<Draft>>,
+    draft: Option<Draft>,
     began: Instant,
     /// What the model that was called last costs.
     price: Option<Price>,
@@ -99,7 +102,7 @@ impl Entry {
     /// The entry of a request that begins now.
     #[must_use]
     pub fn new(diary: Arc<Diary>, draft: Draft) -> Self {
-        Self { diary, draft: Some(Box::new(draft)), began: Instant::now(), price: None }
+        Self { diary, draft: Some(draft), began: Instant::now(), price: None }
     }
 
     /// Notes a plan by which a candidate is called now.
@@ -150,7 +153,7 @@ impl Entry {
     }
 
     /// Closes the entry and keeps it; only the first end counts.
-    pub fn close(&mut self, status: u16, ended: &str) {
+    pub fn close(&mut self, status: u16, ended: &'static str) {
         let Some(draft) = self.draft.take() else { return };
         let took = self.began.elapsed();
         let record = draft.close(status, ended, took);
@@ -158,7 +161,7 @@ impl Entry {
     }
 }
 
-fn decided(record: Record, took: Duration, price: Option<Price>) -> Decided {
+fn decided(record: Box<Record>, took: Duration, price: Option<Price>) -> Decided {
     let last = record.attempts.last();
     let served = last.is_some_and(|call| call.outcome == Outcome::Answered);
     let attempts = record.attempts.len() as u32 + record.attempts_left_out;
@@ -166,13 +169,13 @@ fn decided(record: Record, took: Duration, price: Option<Price>) -> Decided {
         id: record.id.clone(),
         at: record.at.after(took),
         provider: last.map(|call| call.who.provider.clone()),
-        model: last.map(|call| call.who.model.clone()).filter(|model| model != MADE_UP),
+        model: last.map(|call| call.who.model.clone()).filter(|model| *model != *MADE_UP),
         status: record.status,
         attempts,
         usage: record.usage,
         cost: cost(price, &record.usage).filter(|_| served),
         took,
-        record: Written::Record(Box::new(record)),
+        record: Written::Record(record),
     }
 }
 
@@ -202,15 +205,15 @@ mod tests {
     #[test]
     fn the_latest_stay() {
         let diary = Diary::new();
-        assert!(diary.late(None).is_none());
+        assert_eq!(diary.find(None).unwrap(), None);
         for number in 0..MOST_KEPT + 10 {
             let record = Written::Bytes(number.to_string().into_bytes());
-            diary.keep(Decided { id: format!("req_{number}"), record, ..Decided::default() });
+            diary.keep(Decided { id: format!("req_{number}").into(), record, ..Decided::default() });
         }
         assert_eq!(diary.late.lock().len(), MOST_KEPT);
-        assert_eq!(diary.late(Some("req_9")), None);
-        assert_eq!(diary.late(Some("req_10")).as_deref(), Some(&b"10"[..]));
-        assert_eq!(diary.late(None), diary.late(Some(&format!("req_{}", MOST_KEPT + 9))));
+        assert_eq!(diary.find(Some("req_9")).unwrap(), None);
+        assert_eq!(diary.find(Some("req_10")).unwrap().as_deref(), Some(&b"10"[..]));
+        assert_eq!(diary.find(None).unwrap(), diary.find(Some(&format!("req_{}", MOST_KEPT + 9))).unwrap());
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use hr_core::catalog::Provider;
 use hr_core::failure::{Failure, FailureKind};
-use hr_core::route::Effect;
+use hr_core::route::record::Name;
+use hr_core::route::{Candidate, Effect, Roster};
 use tracing::{debug, info, warn};
 
 use super::diary::Entry;
@@ -84,11 +85,12 @@ pub enum Ended {
     CallerLeft,
 }
 
-/// What has gone out for a request before anybody had answered it.
+/// What has gone out for a request before anybody had answered it, and whether its end is written down.
 #[derive(Debug, Default)]
 pub struct Early {
     sent: AtomicBool,
     stopped: AtomicBool,
+    written: AtomicBool,
 }
 
 impl Early {
@@ -102,6 +104,12 @@ impl Early {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
+    /// Whether what became of it is written down.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// The status that the caller has seen, and how it ended with that.
     fn seen(&self, status: u16, ended: Ended) -> (u16, Ended) {
         match ended {
@@ -113,18 +121,38 @@ impl Early {
     }
 }
 
+/// Who was called.
+pub struct Called {
+    /// The roster that the candidate is of.
+    pub roster: Arc<Roster>,
+    /// The candidate.
+    pub candidate: Candidate,
+    /// Whether its model is one that the configuration names.
+    pub listed: bool,
+}
+
+impl Called {
+    /// The provider's id.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.roster.provider(self.candidate).id
+    }
+
+    /// The model's id.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        self.roster.model_id(self.candidate)
+    }
+}
+
 /// One line for one request, written at its end.
 pub struct RequestLine {
     /// The id that the caller sees as `X-Request-Id`.
-    pub id: String,
+    pub id: Name,
     /// The endpoint.
     pub endpoint: &'static str,
-    /// The provider that answered.
-    pub provider: Option<String>,
-    /// What it speaks.
-    pub dialect: Option<&'static str>,
-    /// The model that answered, where it is one that the configuration names.
-    pub model: Option<String>,
+    /// Who answered, or was called last.
+    pub called: Option<Called>,
     /// Calls made for it.
     pub attempts: u32,
     /// What is written down of why it went where it went.
@@ -139,13 +167,11 @@ pub struct RequestLine {
 impl RequestLine {
     /// A line for a request that begins now.
     #[must_use]
-    pub fn new(id: String, endpoint: &'static str, early: Arc<Early>) -> Self {
+    pub fn new(id: Name, endpoint: &'static str, early: Arc<Early>) -> Self {
         Self {
             id,
             endpoint,
-            provider: None,
-            dialect: None,
-            model: None,
+            called: None,
             attempts: 0,
             entry: None,
             early,
@@ -195,14 +221,16 @@ impl RequestLine {
             Ended::CallerLeft => "caller_left",
         };
         self.entry(|entry| entry.close(status, how));
+        self.early.written.store(true, Ordering::Relaxed);
+        let called = self.called.as_ref();
         info!(
-            request_id = self.id,
+            request_id = self.id.as_str(),
             endpoint = self.endpoint,
             status,
             ended = how,
-            provider = self.provider,
-            dialect = self.dialect,
-            model = self.model,
+            provider = called.map(Called::provider),
+            dialect = called.map(|called| called.roster.provider(called.candidate).dialect.name()),
+            model = called.filter(|called| called.listed).map(Called::model),
             attempts = self.attempts,
             lost = self.lost,
             withheld = (self.withheld > 0).then_some(self.withheld),

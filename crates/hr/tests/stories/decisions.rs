@@ -44,7 +44,7 @@ async fn an_answer_names_its_record_whole_or_streamed() {
         let got = if streamed { caller.stream("hi").await } else { caller.chat("hi").await };
         assert_eq!(got.status, 200);
         let record = record(&caller, &got).await;
-        assert_eq!((record.status, record.ended.as_str(), record.attempts.len()), (200, "well", 1));
+        assert_eq!((record.status, record.ended.as_ref(), record.attempts.len()), (200, "well", 1));
         assert_eq!(record.attempts[0].outcome, Outcome::Answered);
         assert_eq!(record.attempts[0].who.provider, "alpha");
         assert!(record.usage.output.is_some(), "{record:?}");

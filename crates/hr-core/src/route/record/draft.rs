@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::subject::cut;
-use super::{Asked, Call, MAX_BYTES, Outcome, Planned, RULES, Record, Subject, Who};
+use super::{Asked, Call, MAX_BYTES, Name, Outcome, Planned, RULES, Record, Subject, Who};
 use crate::failure::Failure;
 use crate::route::plan::{Candidate, Choice};
 use crate::time::Millis;
@@ -30,29 +30,34 @@ const TELLING_CANDIDATES: usize = 3;
 /// A record in the making, which goes along with its request.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    record: Record,
+    record: Box<Record>,
     plans: u32,
 }
 
 impl Draft {
     /// The record of a request that begins.
     #[must_use]
-    pub fn new(id: String, at: Millis, endpoint: &str, catalog: &str) -> Self {
+    pub fn new(id: impl Into<Name>, at: Millis, endpoint: &'static str, catalog: impl Into<Name>) -> Self {
+        let (id, catalog) = (id.into(), catalog.into());
+        // Most requests are planned once and called once.
         let record = Record {
             id,
             at,
             rules: RULES,
-            catalog: catalog.to_owned(),
-            endpoint: endpoint.to_owned(),
-            ..Record::default()
+            catalog,
+            endpoint: endpoint.into(),
+            status: 0,
+            ended: "".into(),
+            took_ms: 0,
+            usage: Usage::default(),
+            ask: None,
+            plans: Vec::with_capacity(1),
+            plans_left_out: 0,
+            attempts: Vec::with_capacity(1),
+            attempts_left_out: 0,
+            lost: String::new(),
         };
-        Self { record, plans: 0 }
-    }
-
-    /// The id of the request.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.record.id
+        Self { record: Box::new(record), plans: 0 }
     }
 
     /// Takes down a plan, and who was chosen from it.
@@ -121,9 +126,9 @@ impl Draft {
 
     /// The record of a request that has ended.
     #[must_use]
-    pub fn close(mut self, status: u16, ended: &str, took: Duration) -> Record {
+    pub fn close(mut self, status: u16, ended: &'static str, took: Duration) -> Box<Record> {
         self.record.status = status;
-        self.record.ended = ended.to_owned();
+        self.record.ended = ended.into();
         self.record.took_ms = millis(took);
         self.record
     }

@@ -7,14 +7,18 @@
 //! request, no header, no key. [`Subject`] is what a plan is taken down from.
 
 mod draft;
+mod name;
+mod points;
 mod subject;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use draft::Draft;
+pub use name::Name;
+pub use points::Points;
+pub(super) use subject::name_of;
 pub use subject::{Subject, short};
 
 use super::ask::{Effort, Hint, Profile, Work};
@@ -41,19 +45,19 @@ pub const MADE_UP: &str = "(named by the caller)";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The id of the request.
-    pub id: String,
+    pub id: Name,
     /// When it came.
     pub at: Millis,
     /// The rules that candidates were judged by: [`RULES`] of the program that judged.
     pub rules: u32,
     /// The version of the provider files.
-    pub catalog: String,
+    pub catalog: Name,
     /// Where it was asked.
-    pub endpoint: String,
+    pub endpoint: Cow<'static, str>,
     /// The status of its answer.
     pub status: u16,
     /// How it ended.
-    pub ended: String,
+    pub ended: Cow<'static, str>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// The tokens that it cost, as reported.
@@ -88,10 +92,10 @@ pub struct Asked {
     pub profile: Profile,
     /// The model that it asked for, when it asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
+    pub model: Option<Name>,
     /// The provider that it asked for, and nobody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
+    pub provider: Option<Name>,
     /// The estimated tokens of its prompt.
     pub tokens: u64,
     /// The most tokens of the answer, when it said.
@@ -165,13 +169,13 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The provider's id.
-    pub provider: String,
+    pub provider: Name,
     /// The model's id; [`MADE_UP`] where only the caller knows it.
-    pub model: String,
+    pub model: Name,
     /// What the score looked at.
     pub merits: Merits,
     /// Its points, those that are not 0; fewer go first.
-    pub points: BTreeMap<Cow<'static, str>, i32>,
+    pub points: Points,
     /// What was known of the quotas of the first of its keys.
     #[serde(default, skip_serializing_if = "is_default")]
     pub quota: Quota,
@@ -303,9 +307,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// The provider's id.
-    pub provider: String,
+    pub provider: Name,
     /// The model's id; [`MADE_UP`] where only the caller knows it.
-    pub model: String,
+    pub model: Name,
     /// The beginning of the key's id.
     pub key: String,
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Asked, MADE_UP, PassedOver, Planned, Quota, Row, Turn, Who, number};
+use super::{Asked, MADE_UP, Name, PassedOver, Planned, Quota, Row, Turn, Who, number};
 use crate::route::ask::{Ask, Target};
 use crate::route::gate::Exclusion;
 use crate::route::plan::{Candidate, Choice, Plan};
@@ -36,21 +36,26 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn model_name(&self, id: &str) -> String {
-        match &self.ask.target {
-            Target::Pin { model, .. } if self.made_up && model == id => MADE_UP.to_owned(),
-            _ => cut(id, MAX_NAME),
+    /// Whether only the caller knows a model.
+    fn is_made_up(&self, id: &str) -> bool {
+        self.made_up && matches!(&self.ask.target, Target::Pin { model, .. } if model == id)
+    }
+
+    fn model_name(&self, candidate: Candidate) -> Name {
+        match self.made_up && self.is_made_up(self.roster.model_id(candidate)) {
+            true => MADE_UP.into(),
+            false => self.roster.model_name(candidate).clone(),
         }
     }
 
     /// Whom an exclusion is about, in one word: the provider, the model and the key, as far as each is meant.
     fn name(&self, exclusion: &Exclusion) -> String {
         let member = &self.roster.pool.members[exclusion.member];
-        let mut name = cut(&member.provider.id, MAX_NAME);
+        let mut name = self.roster.slots[exclusion.member].name.to_string();
         if let Some(model) = exclusion.model {
             let candidate = Candidate { member: exclusion.member, model, key: 0 };
             name.push('/');
-            name.push_str(&self.model_name(self.roster.model_id(candidate)));
+            name.push_str(&self.model_name(candidate));
         }
         if let Some(key) = exclusion.key.and_then(|key| member.keys.get(key)) {
             name.push('#');
@@ -68,12 +73,15 @@ impl Asked {
         let (provider, model) = match &ask.target {
             Target::Profile(_) => (None, None),
             Target::Prefer(model) => (None, Some(model)),
-            Target::Pin { provider, model } => (Some(cut(provider, MAX_NAME)), Some(model)),
+            Target::Pin { provider, model } => (Some(name_of(provider)), Some(model)),
         };
         Self {
             work: ask.work,
             profile: ask.profile,
-            model: model.map(|model| subject.model_name(model)),
+            model: model.map(|model| match subject.is_made_up(model) {
+                true => MADE_UP.into(),
+                false => name_of(model),
+            }),
             provider,
             tokens: ask.prompt_tokens,
             max_output: ask.max_output,
@@ -139,10 +147,10 @@ impl Row {
         let Choice { candidate, merits, outlook, terms, turns, .. } = &choices[0];
         let points = terms.parts().into_iter().filter(|(_, points)| *points != 0);
         Self {
-            provider: cut(&subject.roster.provider(*candidate).id, MAX_NAME),
-            model: subject.model_name(subject.roster.model_id(*candidate)),
+            provider: subject.roster.provider_name(*candidate).clone(),
+            model: subject.model_name(*candidate),
             merits: *merits,
-            points: points.map(|(term, points)| (Cow::Borrowed(term), points)).collect(),
+            points: points.collect(),
             quota: Quota::from(*outlook),
             keys: choices.iter().take(MAX_KEYS).map(|choice| number(choice.candidate.key)).collect(),
             count: number(choices.len()),
@@ -155,8 +163,8 @@ impl Who {
     pub(super) fn of(subject: &Subject<'_>, candidate: Candidate) -> Self {
         let Subject { roster, .. } = subject;
         Self {
-            provider: cut(&roster.provider(candidate).id, MAX_NAME),
-            model: subject.model_name(roster.model_id(candidate)),
+            provider: roster.provider_name(candidate).clone(),
+            model: subject.model_name(candidate),
             key: short(&roster.key(candidate).id).to_owned(),
         }
     }
@@ -203,6 +211,11 @@ fn passed_over(subject: &Subject<'_>) -> Vec<PassedOver> {
     }
     groups.sort_by_key(|group| group.until.unwrap_or(Millis(u64::MAX)));
     groups
+}
+
+/// What records call somebody.
+pub(in crate::route) fn name_of(id: &str) -> Name {
+    cut(id, MAX_NAME).into()
 }
 
 /// The text, or its beginning with a mark behind it.

@@ -25,6 +25,7 @@ fn open_breaker(world: &mut World) {
 fn an_open_breaker_passes_over_its_provider_while_others_remain() {
     let mut world = two_providers();
     open_breaker(&mut world);
+    // At first it opens for a quarter of its longest rest; `breaker.rs` holds how that grows.
     world.wait(14);
     let plan = world.plan(&ask());
     let mut order = world.names(&plan);

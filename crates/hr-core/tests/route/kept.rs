@@ -121,7 +121,6 @@ fn calls_beyond_what_was_kept_are_counted_from_their_notes() {
         let ticket = world.begin(&choice).unwrap();
         let note = serde_json::to_string(&ticket.noted(&world.roster, choice.candidate)).unwrap();
         notes.push(Noted::piece(&note).unwrap());
-        std::mem::forget(ticket);
     };
     call(&mut world);
     call(&mut world);

@@ -438,10 +438,10 @@ impl Bucket {
         true
     }
 
-    /// When the span began that was used last: one that was begun by a single call may be none.
+    /// When the span began that was used last: one in which nothing has served may be none.
     pub(super) fn span_began(&self) -> Option<Millis> {
         let Window::Fixed(fixed) = &self.window else { return None };
-        Some(if self.edge.sent().is_some_and(|sent| sent <= 1) { fixed.before } else { fixed.began })
+        Some(if self.edge.is_barren() { fixed.before } else { fixed.began })
     }
 
     /// Its span has ended some time ago, and so much of the next is used.

@@ -19,15 +19,24 @@ const WHOLE: f64 = 0.9;
 /// What is known of the ends of a bucket's spans.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Edge {
-    /// Ends are what they were supposed to be.
-    proven: bool,
+    /// The next end was told, not worked out from how long a span lasts.
+    told: bool,
+    /// Ends that were told are what they were supposed to be, and those that were worked out.
+    proven: Proven,
     /// The last end that was passed, and what was sent and has served since.
     passed: Option<Passed>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Proven {
+    told: bool,
+    worked_out: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Passed {
     at: Millis,
+    told: bool,
     step: Duration,
     sent: u32,
     served: u32,
@@ -38,7 +47,26 @@ impl Edge {
     pub(super) fn pass(&mut self, now: Millis, length: Option<Duration>) {
         let step = length.map_or(LONGEST_STEP, |length| length / STEP);
         let step = step.clamp(SHORTEST_STEP, LONGEST_STEP);
-        self.passed = Some(Passed { at: now, step, sent: 0, served: 0 });
+        let told = std::mem::take(&mut self.told);
+        self.passed = Some(Passed { at: now, told, step, sent: 0, served: 0 });
+    }
+
+    /// The next end was told.
+    pub(super) fn tell(&mut self) {
+        self.told = true;
+    }
+
+    /// What is known of ends like the last.
+    fn proven(&mut self) -> &mut bool {
+        match self.passed {
+            Some(Passed { told: true, .. }) => &mut self.proven.told,
+            _ => &mut self.proven.worked_out,
+        }
+    }
+
+    /// The last end that was passed, where nobody knows whether it was one.
+    fn doubtful(&self) -> Option<Passed> {
+        self.passed.filter(|passed| !if passed.told { self.proven.told } else { self.proven.worked_out })
     }
 
     /// A call is made.
@@ -52,28 +80,34 @@ impl Edge {
     pub(super) fn serve(&mut self, begun: Millis, limit: f64) {
         let Some(passed) = self.passed.as_mut().filter(|passed| begun >= passed.at) else { return };
         passed.served = passed.served.saturating_add(1);
-        self.proven |= f64::from(passed.served) >= limit * WHOLE;
+        let whole = f64::from(passed.served) >= limit * WHOLE;
+        *self.proven() |= whole;
     }
 
     /// A reply to a call that was made then said how much is used: no more than we have sent since the end.
     pub(super) fn hear(&mut self, begun: Millis, used: f64) {
         let since = self.passed.filter(|passed| begun >= passed.at);
-        self.proven |= since.is_some_and(|passed| used <= f64::from(passed.sent));
+        *self.proven() |= since.is_some_and(|passed| used <= f64::from(passed.sent));
     }
 
     /// A call was refused that nothing explains but that an end was none.
     pub(super) fn refuse(&mut self) {
-        self.proven = false;
+        *self.proven() = false;
     }
 
     /// How much was sent since the last end, if that has not been shown to be one.
     pub(super) fn sent(&self) -> Option<u32> {
-        self.passed.filter(|_| !self.proven).map(|passed| passed.sent)
+        self.doubtful().map(|passed| passed.sent)
+    }
+
+    /// Whether nothing has served since the last end: the span before it may still go on.
+    pub(super) fn is_barren(&self) -> bool {
+        self.passed.is_some_and(|passed| passed.served == 0)
     }
 
     /// Until when no more calls are made, if as many are under way as may be.
     pub(super) fn narrow(&self, now: Millis) -> Option<Millis> {
-        let passed = self.passed.filter(|_| !self.proven)?;
+        let passed = self.doubtful()?;
         let steps = passed.at.until(now).as_millis() / passed.step.as_millis().max(1);
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
         let doublings = passed.served.saturating_add(steps);

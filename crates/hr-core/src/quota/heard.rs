@@ -180,6 +180,7 @@ impl Bucket {
         let served = self.settled(now);
         if let Window::Fixed(fixed) = &mut self.window {
             fixed.end_at(now, reset);
+            self.edge.tell();
             self.guessed = None;
             // Where no span has a name, the next is as long as the longest that was told.
             if self.span.is_none() {

@@ -457,7 +457,7 @@ impl Ledger {
             if let Some(joint) = self.sure_joint(home).filter(|_| taught) {
                 self.see_together(now, ended.begun, joint, &call, until);
             } else if taught {
-                sibling = self.sibling(now, ended.begun, home, &call);
+                sibling = self.sibling(now, ended.begun, home, &call, until);
                 sighted = self.sight(now, ended.begun, home, &call, until);
             }
             match guessed.filter(|_| sighted.is_none()) {

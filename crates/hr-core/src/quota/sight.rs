@@ -22,6 +22,12 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// How long ago a call may be that is supposed to be of the same span.
 const LATELY: Duration = Duration::from_secs(60);
 
+/// A span is supposed to be longer than it seemed by no more than this.
+const LONGER: f64 = 1.25;
+
+/// How many milliseconds a call takes to arrive, where that is soon.
+const ARRIVES: u32 = 5;
+
 /// The part of a limit that is used beyond what was sent since an end, which makes it doubtful.
 const MORE: f64 = 0.2;
 
@@ -67,6 +73,11 @@ fn alike(one: f64, other: f64) -> bool {
     (one - other).abs() <= (other * ALIKE).max(1.0)
 }
 
+/// Whether an end seems to be told in whole seconds, as a wait or as an instant.
+fn is_rounded(now: Millis, ends: Millis) -> bool {
+    now.until(ends).subsec_millis() <= 1 || ends.0 % 1000 <= 1
+}
+
 /// What a refusal at `now` shows, given when the calls were begun that count, and how much there is where that is named.
 fn show(now: Millis, log: &[Millis], ends: Millis, past: Option<Past>, named: Option<f64>) -> Option<Shown> {
     let since = |at: Millis| log.len() - log.partition_point(|begun| *begun < at);
@@ -77,17 +88,27 @@ fn show(now: Millis, log: &[Millis], ends: Millis, past: Option<Past>, named: Op
     };
     let Some(past) = past else {
         let lately = since(Millis(now.0.saturating_sub(LATELY.as_millis() as u64)));
-        let (began, length) = last(named.unwrap_or(lately as f64))?;
+        // Spans last whole seconds: where waits are told to the millisecond, the call shows that one began with.
+        let whole =
+            |at: &&Millis| at.until(ends).subsec_millis() <= ARRIVES && at.until(ends) >= WHOLE_SECOND;
+        let rounded = is_rounded(now, ends);
+        let calls = log[log.len() - lately..].iter().rev().filter(|_| !rounded);
+        let first = calls.into_iter().find(whole).map(|at| since(*at));
+        let (began, length) = last(named.unwrap_or(first.unwrap_or(lately) as f64))?;
         return Some(Shown::Span { began, length, amount: since(began) as f64, aligned: false });
     };
-    let within = since(Millis(ends.0.saturating_sub(past.length.as_millis() as u64))) as f64;
+    let before = |at: Millis| since(Millis(at.0.saturating_sub(past.length.as_millis() as u64))) as f64;
     if past.rolls {
-        // Either less is allowed, or what was used comes back later.
-        if within + 0.5 < past.amount && named.is_none() {
-            return Some(Shown::Rolling { length: past.length, amount: within.max(1.0) });
+        let within = before(now);
+        if within + 0.5 >= past.amount {
+            return Some(Shown::Later);
         }
+        // Either what was used comes back later, or less is allowed.
         let (_, length) = last(past.amount)?;
-        return Some(Shown::Rolling { length: length.min(past.length * 2), amount: past.amount });
+        if named.is_some() || length <= past.length.mul_f64(LONGER) {
+            return Some(Shown::Rolling { length: length.min(past.length * 2), amount: past.amount });
+        }
+        return Some(Shown::Rolling { length: past.length, amount: within.max(1.0) });
     }
     let again = since(past.ends) as f64;
     if again > 0.0 && again + 1.0 >= past.amount * (1.0 - ALIKE) {
@@ -97,7 +118,8 @@ fn show(now: Millis, log: &[Millis], ends: Millis, past: Option<Past>, named: Op
         let length = if rounded { length.min(past.length) } else { length };
         return Some(Shown::Span { began, length, amount: again, aligned: false });
     }
-    if within > again && alike(within, past.amount) {
+    let within = [before(ends), before(now)].into_iter().find(|within| alike(*within, past.amount));
+    if let Some(within) = within.filter(|within| *within > again) {
         return Some(Shown::Rolling { length: past.length, amount: within.min(past.amount) });
     }
     if again < 1.0 || named.is_some() {
@@ -159,12 +181,31 @@ impl Ledger {
     }
 
     /// Another owner with whom this one has used as much before this refusal as before the last, while alone it has not.
-    pub(super) fn sibling(&self, now: Millis, begun: Millis, home: usize, call: &UnderWay) -> Option<usize> {
+    pub(super) fn sibling(
+        &self,
+        now: Millis,
+        begun: Millis,
+        home: usize,
+        call: &UnderWay,
+        ends: Millis,
+    ) -> Option<usize> {
         let alone = ModelSet::One(call.model);
         let bucket = |account: usize| {
             let place = self.accounts[account].find(&alone, LimitUnit::Requests, None)?;
             Some(&self.accounts[account].buckets[place])
         };
+        // Nobody else's span ends at the same instant by chance.
+        if !is_rounded(now, ends) {
+            let others = (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE);
+            let mut others = others.filter(|other| self.may_be_one(now, home, *other));
+            let same = others.find(|other| {
+                let sight = bucket(*other).and_then(|theirs| theirs.sight).filter(|sight| now < sight.ends);
+                sight.is_some_and(|sight| sight.ends.0.abs_diff(ends.0) <= u64::from(ARRIVES))
+            });
+            if same.is_some() {
+                return same;
+            }
+        }
         let own = bucket(home)?;
         let sight = own.sight.filter(|sight| sight.ends <= now)?;
         let length = own.length()?;
@@ -289,6 +330,7 @@ impl Ledger {
                 fixed.aligned = aligned;
                 bucket.window = Window::Fixed(fixed);
                 bucket.window.set(now, amount);
+                bucket.edge.tell();
                 bucket.guessed = None;
                 if named.is_none() {
                     bucket.set_limit(Source::Refusals, Some(amount.max(1.0)));
@@ -385,7 +427,9 @@ mod tests {
         let calls = log(&[1000, 4000, 4100, 4200]);
         let shown = show(Millis(4300), &calls, Millis(6500), rolls(4.0), None);
         assert_eq!(shown, Some(Shown::Rolling { length: SPAN, amount: 3.0 }));
-        let shown = show(Millis(4300), &calls, Millis(6500), rolls(3.0), None);
-        assert_eq!(shown, Some(Shown::Rolling { length: Duration::from_millis(2500), amount: 3.0 }));
+        let shown = show(Millis(4300), &calls, Millis(4600), rolls(4.0), None);
+        assert_eq!(shown, Some(Shown::Rolling { length: Duration::from_millis(3600), amount: 4.0 }));
+        // It was full as far as we knew.
+        assert_eq!(show(Millis(4300), &calls, Millis(6500), rolls(3.0), None), Some(Shown::Later));
     }
 }

@@ -93,6 +93,8 @@ pub(super) struct Bucket {
     pub(super) trial_from: Option<Millis>,
     pub(super) pace: super::heard::Pace,
     pub(super) edge: Edge,
+    /// Good answers tell when it is whole again, not only refusals.
+    pub(super) tells_end: bool,
     pub(super) sight: Option<Sight>,
 }
 
@@ -128,6 +130,7 @@ impl Bucket {
             trial_from: Some(Millis(0)),
             pace: super::heard::Pace::default(),
             edge: Edge::default(),
+            tells_end: false,
             sight: None,
         }
     }

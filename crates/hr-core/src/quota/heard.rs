@@ -155,8 +155,9 @@ impl Bucket {
 
     /// A span that was to be whole and is not when it has just begun: it rolls.
     fn tell_torn(&mut self, now: Millis, more: f64, limit: f64) {
+        // Whose ends are only worked out has refusals that tell more.
         let Window::Fixed(fixed) = &self.window else { return };
-        let Some(length) = self.length() else { return };
+        let Some(length) = self.length().filter(|_| self.sight.is_none()) else { return };
         let just_begun =
             fixed.cycle.is_none() && fixed.began.after(length / 10) > now && fixed.began > Millis(0);
         if just_begun && more >= limit * 0.2 && self.newest > Millis(0) {

@@ -350,6 +350,7 @@ impl Ledger {
                 None => {
                     let mut bucket = bucket;
                     bucket.claim = None;
+                    bucket.sight = None;
                     bucket.trial_from = Some(now);
                     self.accounts[into].buckets.push(bucket);
                 }

@@ -344,6 +344,11 @@ impl Ledger {
                     heard.push((account, place));
                     continue;
                 }
+                bucket.tells_end |= !refused && reading.reset.is_some();
+                // When to come again may be all that it says; that is looked at with the refusal.
+                if refused && reading.span.is_none() && !bucket.tells_end {
+                    reading.reset = None;
+                }
                 strange |= account != home && account != EVERYONE && Self::contradicts(now, bucket, &reading);
                 bucket.hear(moment, &reading);
                 if let (Some(limit), Some(left)) = (reading.limit, reading.remaining) {
@@ -432,13 +437,16 @@ impl Ledger {
             });
         let mut guessed = nameless.then(|| self.guess(home, call.model, now, failure)).flatten();
         let mut stated = failure.retry_after;
-        if let Some(wait) = stated {
-            // Where the limit itself does not say when it is whole again, the wait does.
-            for reading in named.iter().filter(|reading| reading.reset.is_none()) {
-                for account in self.counted_at(home, reading.owner) {
-                    if let Some(place) = self.named(account, call.model, reading) {
-                        self.see_end(now, ended.begun, (account, place), now.after(wait));
-                    }
+        // Where the limit itself does not say when it is whole again, the wait does.
+        for reading in &named {
+            let Some(ends) = reading.reset.or(stated.map(|wait| now.after(wait))) else { continue };
+            for account in self.counted_at(home, reading.owner) {
+                let place = self.named(account, call.model, reading);
+                let silent = |place: &usize| !self.accounts[account].buckets[*place].tells_end;
+                if let Some(place) =
+                    place.filter(|place| reading.reset.is_none() || reading.span.is_none() && silent(place))
+                {
+                    self.see_end(now, ended.begun, (account, place), ends);
                 }
             }
         }

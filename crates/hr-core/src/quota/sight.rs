@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::bucket::Bucket;
+use super::calendar::LONGEST;
 use super::ledger::{EVERYONE, Ledger, UnderWay};
 use super::models::ModelSet;
 use super::reading::Source;
@@ -17,7 +18,7 @@ use crate::time::Millis;
 
 /// The longest span that is supposed at sight where nothing is told but its end: so short a one is used from its
 /// beginning, and what was served in it is known.
-const LONGEST: Duration = Duration::from_secs(15);
+const AT_SIGHT: Duration = Duration::from_secs(15);
 
 /// How long ago a call may be that is supposed to be of the same span.
 const LATELY: Duration = Duration::from_secs(60);
@@ -164,7 +165,7 @@ impl Ledger {
             return None;
         }
         let Some(Shown::Span { length, .. }) = show(now, &log, ends, None, None) else { return None };
-        if length > LONGEST && known.is_none_or(|bucket| bucket.sight.is_none()) {
+        if length > AT_SIGHT && known.is_none_or(|bucket| bucket.sight.is_none()) {
             return None;
         }
         let place = match found {
@@ -275,6 +276,7 @@ impl Ledger {
         let bucket = &self.accounts[account].buckets[place];
         let countable = bucket.unit == LimitUnit::Requests && bucket.span.is_none();
         if !countable || bucket.named(now).is_none() {
+            let ends = ends.min(now.after(LONGEST));
             return self.accounts[account].buckets[place].end_as_said(now, ends);
         }
         let log = self.log_of(account, &bucket.models, begun);
@@ -309,6 +311,7 @@ impl Ledger {
 
     fn see(&mut self, now: Millis, (account, place): (usize, usize), log: &[Millis], ends: Millis) {
         let bucket = &mut self.accounts[account].buckets[place];
+        let ends = ends.min(now.after(LONGEST));
         let past = match bucket.sight {
             // Another call of those that meet the same end.
             Some(sight) if now < sight.ends => sight.past,

@@ -83,6 +83,8 @@ pub struct Reservation {
     pub need: Need,
     /// Whether it tests a claim.
     pub test: bool,
+    /// Whether anything is known that it counts in.
+    pub counted: bool,
     /// Its place among the calls under way.
     pub(super) place: usize,
 }

@@ -170,6 +170,7 @@ impl Ledger {
         let model = self.models.own(seat.model);
         let amounts = self.amounts(model, &need);
         self.trials.call();
+        let mut counted = false;
         for account in self.accounts_of(seat.key) {
             self.lay_out(now, account, model);
             if let Some(trial) = trial {
@@ -183,6 +184,7 @@ impl Ledger {
             // A test of one model is one of the owner.
             if !account.is_blank() {
                 account.refresh(now, Some(model).filter(|_| trial.is_none()));
+                counted = true;
             }
         }
         match trial {
@@ -196,7 +198,7 @@ impl Ledger {
             self.under_way.len() - 1
         });
         self.under_way[place] = Some(call);
-        Reservation { seat, at: now, need, test: trial.is_some(), place }
+        Reservation { seat, at: now, need, test: trial.is_some(), counted, place }
     }
 
     /// The next instant at which a bucket frees something that calls wait for.

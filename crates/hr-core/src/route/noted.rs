@@ -57,6 +57,12 @@ fn is_of_calls(change: &Change) -> bool {
 }
 
 impl Ticket {
+    /// Whether the call counts in any limit that is known. One that does not need not be noted.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.reservation.as_ref().is_some_and(|reservation| reservation.counted)
+    }
+
     /// The note of this call, which goes to a candidate of this roster.
     #[must_use]
     pub fn noted<'r>(&self, roster: &'r Roster, candidate: Candidate) -> Noted<'r> {

@@ -103,6 +103,9 @@ fn a_rest_that_ended_is_forgotten() {
 fn calls_beyond_what_was_kept_are_counted_from_their_notes() {
     let (mut world, mut disk) = (World::new(build()), Disk::default());
     let choice = world.choice("b/m/0");
+    let first = world.begin(&choice).unwrap();
+    assert!(!first.is_counted(), "no limit is known yet");
+    world.settle(first, Outcome::Unsent);
     let Outcome::Success { first_byte, total, usage, .. } = success(100) else { unreachable!() };
     let left = Reading {
         owner: None,
@@ -119,6 +122,7 @@ fn calls_beyond_what_was_kept_are_counted_from_their_notes() {
     let mut notes = Vec::new();
     let mut call = |world: &mut World| {
         let ticket = world.begin(&choice).unwrap();
+        assert!(ticket.is_counted());
         let note = serde_json::to_string(&ticket.noted(&world.roster, choice.candidate)).unwrap();
         notes.push(Noted::piece(&note).unwrap());
     };

@@ -67,6 +67,7 @@ impl Receipt {
     pub fn goes_out(&mut self) {
         if !std::mem::replace(&mut self.sent, true)
             && let (Some(store), Some(ticket)) = (self.gate.store(), &self.ticket)
+            && ticket.is_counted()
         {
             store.note(&ticket.noted(&self.live.roster, self.candidate));
         }

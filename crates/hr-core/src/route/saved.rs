@@ -139,6 +139,10 @@ impl Saved {
     /// An attempt there was settled.
     pub(super) fn touch(&mut self, address: Address) {
         let Address { provider, key, model } = address;
+        if self.touched.contains(&Whose::Pair(provider, key, model)) {
+            // So are the others.
+            return;
+        }
         self.touched.extend([
             Whose::Provider(provider),
             Whose::Model(provider, model),

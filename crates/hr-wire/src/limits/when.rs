@@ -123,9 +123,13 @@ pub(crate) fn rfc3339(text: &str) -> Option<Millis> {
 pub(crate) fn http_date(text: &str) -> Option<Millis> {
     const MONTHS: [&str; 12] =
         ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    let (_, date) = text.split_once(", ")?;
-    let mut words = date.split([' ', '-']);
-    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (day, month, year, time) = match words_of_usual_date(text) {
+        Some(words) => words,
+        None => {
+            let mut words = text.split_once(", ")?.1.split([' ', '-']);
+            (words.next()?, words.next()?, words.next()?, words.next()?)
+        }
+    };
     let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? + 1;
     let mut text = *b"0000-00-00T00:00:00Z";
     let mut put = |at: usize, wide: usize, word: &str| {
@@ -139,6 +143,16 @@ pub(crate) fn http_date(text: &str) -> Option<Millis> {
     text[5] += u8::from(month >= 10);
     text[6] += u8::try_from(month % 10).ok()?;
     Millis::from_rfc3339(std::str::from_utf8(&text).ok()?)
+}
+
+/// Day, month, year and time of a date in the form that nearly all have: each stands in its place.
+fn words_of_usual_date(text: &str) -> Option<(&str, &str, &str, &str)> {
+    const USUAL: &[u8; 29] = b"___, __ ___ ____ ________ GMT";
+    let fits = |(usual, byte): (&u8, u8)| *usual == b'_' || *usual == byte;
+    if text.len() != USUAL.len() || !USUAL.iter().zip(text.bytes()).all(fits) {
+        return None;
+    }
+    Some((text.get(5..7)?, text.get(8..11)?, text.get(12..16)?, text.get(17..25)?))
 }
 
 #[cfg(test)]

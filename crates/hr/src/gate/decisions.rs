@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use hr_core::route::record::{Asked, Draft, Name, Planned, RULES, Subject};
 use hr_core::route::{self, Ask, Roster, Router, Tried};
@@ -80,7 +81,8 @@ impl Bare<'_> {
                 if !early.is_written() {
                     let version = live.catalog_version.clone();
                     let draft = Draft::new(name.clone(), at, endpoint.name(), version);
-                    Entry::new(Arc::clone(&gate.diary), draft).close(refusal.status().as_u16(), "well");
+                    Entry::new(Arc::clone(&gate.diary), draft, Instant::now())
+                        .close(refusal.status().as_u16(), "well");
                 }
                 refusal.headers_mut().extend(id.map(|id| (DECISION, id)));
                 Err(refusal)

@@ -1,7 +1,7 @@
 //! One request on its way through the candidates: what it has spent, tried and learned so far.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hr_core::capability::Ability;
@@ -119,7 +119,7 @@ impl<'a> Journey<'a> {
     #[must_use]
     pub fn new(visit: &'a Visit, question: &'a Question, roster: &'a Arc<Roster>, limits: Limits) -> Self {
         let Limits { deadline, patience } = limits;
-        let version = visit.live.catalog_version.clone();
+        let (version, began) = (visit.live.catalog_version.clone(), Instant::now());
         let draft = Draft::new(visit.id.clone(), visit.at, visit.endpoint.name(), version);
         Self {
             gate: &visit.gate,
@@ -140,8 +140,8 @@ impl<'a> Journey<'a> {
             lost: Vec::new(),
             known_bad: 0,
             repeats: 0,
-            line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early))
-                .and_entry(Entry::new(Arc::clone(&visit.gate.diary), draft)),
+            line: RequestLine::new(visit.id.clone(), visit.endpoint.name(), Arc::clone(&visit.early), began)
+                .and_entry(Entry::new(Arc::clone(&visit.gate.diary), draft, began)),
         }
     }
 
@@ -166,8 +166,9 @@ impl<'a> Journey<'a> {
     /// The first choice of a plan that a budget remains for, admitted, behind those who wait.
     pub fn admit(&self, ask: &Ask) -> Admission {
         let (gate, roster) = (self.gate, self.roster);
-        if self.line.attempts >= self.live.settings.max_attempts || gate.clock.now() >= self.deadline {
-            let (now, draw) = (gate.clock.now(), gate.chance.draw());
+        let now = gate.clock.now();
+        if self.line.attempts >= self.live.settings.max_attempts || now >= self.deadline {
+            let draw = gate.chance.draw();
             return Admission::Nobody(gate.router().plan(now, roster, ask, &self.tried, draw));
         }
         let seeker = Seeker { roster, ask, tried: &self.tried, dares: self.dares() };

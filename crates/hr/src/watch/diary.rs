@@ -99,10 +99,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry of a request that begins now.
+    /// The entry of a request that began then.
     #[must_use]
-    pub fn new(diary: Arc<Diary>, draft: Draft) -> Self {
-        Self { diary, draft: Some(draft), began: Instant::now(), price: None }
+    pub fn new(diary: Arc<Diary>, draft: Draft, began: Instant) -> Self {
+        Self { diary, draft: Some(draft), began, price: None }
     }
 
     /// Notes a plan by which a candidate is called now.

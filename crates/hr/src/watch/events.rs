@@ -165,9 +165,9 @@ pub struct RequestLine {
 }
 
 impl RequestLine {
-    /// A line for a request that begins now.
+    /// A line for a request that began then.
     #[must_use]
-    pub fn new(id: Name, endpoint: &'static str, early: Arc<Early>) -> Self {
+    pub fn new(id: Name, endpoint: &'static str, early: Arc<Early>, began: Instant) -> Self {
         Self {
             id,
             endpoint,
@@ -175,7 +175,7 @@ impl RequestLine {
             attempts: 0,
             entry: None,
             early,
-            began: Instant::now(),
+            began,
             lost: None,
             withheld: 0,
             ended: false,

@@ -24,6 +24,7 @@ pub mod ledger;
 mod models;
 mod owners;
 pub mod reading;
+mod refusal;
 mod saved;
 mod settle;
 mod sight;

@@ -1,9 +1,6 @@
 //! The end of a call: what it took is counted, and what it showed is learned.
 
-use std::time::Duration;
-
 use super::bare::MINUTE;
-use super::bucket::Bucket;
 use super::call::{End, Hold, Lesson, Need, Reservation, Trial};
 use super::estimate::Estimate;
 use super::gauge::Amounts;
@@ -14,8 +11,7 @@ use super::models::ModelSet;
 use super::reading::{Reading, Said, Source};
 use super::window::{Fixed, Window};
 use crate::catalog::{LimitUnit, OwnerScope};
-use crate::failure::{Failure, FailureKind, Scope};
-use crate::route::policy::MIN_WAIT;
+use crate::failure::{FailureKind, Scope};
 use crate::time::Millis;
 use crate::usage::Usage;
 
@@ -24,9 +20,6 @@ const SAME_CLOCK: u64 = 1_500;
 
 /// A clock that is further off is not believed.
 const WORST_CLOCK: u64 = 26 * 3_600_000;
-
-/// The part of a limit by which the tokens that are used may be misjudged.
-const MISJUDGED: f64 = 0.1;
 
 /// What a call took in the end, and whether it counts as one.
 struct Took {
@@ -71,30 +64,22 @@ fn reported(expected: Amounts, usage: &Usage) -> Amounts {
 }
 
 /// A call that has ended.
-struct Ended<'a> {
-    now: Millis,
-    begun: Millis,
-    call: UnderWay,
+pub(super) struct Ended<'a> {
+    pub(super) now: Millis,
+    pub(super) begun: Millis,
+    pub(super) call: UnderWay,
     need: Need,
     end: End<'a>,
-    lessons: Vec<Lesson>,
+    pub(super) lessons: Vec<Lesson>,
 }
 
 /// Whom a hold on a set of models at an account is about.
-fn scope_of(account: usize, models: &ModelSet) -> Scope {
+pub(super) fn scope_of(account: usize, models: &ModelSet) -> Scope {
     match (account == EVERYONE, models) {
         (false, ModelSet::All) => Scope::Key,
         (false, _) => Scope::KeyModel,
         (true, ModelSet::All) => Scope::Provider,
         (true, _) => Scope::Model,
-    }
-}
-
-/// Whether a reading of a refusal says that it was this limit that refused the call.
-fn is_spent(call: &UnderWay, reading: &Reading) -> bool {
-    match reading.remaining {
-        Some(left) => left <= 0.0 || left < call.amounts.of(reading.unit),
-        None => reading.source == Source::Body,
     }
 }
 
@@ -305,21 +290,6 @@ impl Ledger {
         ended.lessons.push(Lesson::Told(format!("seems to allow {limit} {what} in {seconds} s")));
     }
 
-    /// Whether there was room for a call, by a limit that had been named, in that which its refusal says to be used up:
-    /// by more than what tokens may be misjudged by.
-    fn seemed_to_have_room(&self, ended: &Ended<'_>, failure: &Failure) -> bool {
-        let Ended { now, call, .. } = *ended;
-        let home = self.home(call.key);
-        failure.said.readings.iter().filter(|reading| is_spent(&call, reading)).any(|reading| {
-            let Some(place) = self.named(home, call.model, reading) else { return false };
-            let bucket = &self.accounts[home].buckets[place];
-            let Some((limit, source)) = bucket.limit(now) else { return false };
-            let misjudged = if bucket.unit == LimitUnit::Requests { 0.0 } else { limit * MISJUDGED };
-            let left = limit - bucket.taken(now);
-            source <= Source::Body && !bucket.unnamed && left >= call.amounts.of(bucket.unit) + misjudged
-        })
-    }
-
     /// Takes in what the reply said of limits.
     fn hear(&mut self, ended: &mut Ended<'_>, said: &Said, refused: bool) {
         let Ended { now, begun, call, .. } = *ended;
@@ -386,7 +356,11 @@ impl Ledger {
     }
 
     /// The accounts that a reading of a call from `home` is about.
-    fn counted_at(&self, home: usize, owner: Option<OwnerScope>) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn counted_at(
+        &self,
+        home: usize,
+        owner: Option<OwnerScope>,
+    ) -> impl Iterator<Item = usize> + use<> {
         let everybodys = owner == Some(OwnerScope::Address);
         let own = if everybodys { EVERYONE } else { home };
         let joint = self.accounts[home].joint.filter(|_| !everybodys);
@@ -419,240 +393,6 @@ impl Ledger {
         Some(place)
     }
 
-    /// The call was refused because a quota is used up, as far as the provider knows.
-    fn refuse(&mut self, ended: &mut Ended<'_>, failure: &Failure, unexpected: bool) {
-        let Ended { now, call, .. } = *ended;
-        let home = self.home(call.key);
-        let named: Vec<&Reading> =
-            failure.said.readings.iter().filter(|reading| is_spent(&call, reading)).collect();
-        let (account, models) = self.meant(home, call.model, failure, named.first().copied());
-        // Where several are used up, the one that lasts longest is what calls wait for.
-        let buckets: Vec<usize> =
-            named.iter().filter_map(|reading| self.named(home, call.model, reading)).collect();
-        // Who says only what is counted, and not how much there is, has named no limit.
-        let nameless = named.iter().all(|reading| reading.limit.is_none())
-            && buckets.iter().all(|place| {
-                let bucket = &self.accounts[home].buckets[*place];
-                bucket.unnamed || matches!(bucket.limit(now), None | Some((_, Source::Refusals)))
-            });
-        let mut guessed = nameless.then(|| self.guess(home, call.model, now, failure)).flatten();
-        let mut stated = failure.retry_after;
-        // Where the limit itself does not say when it is whole again, the wait does.
-        for reading in &named {
-            let Some(ends) = reading.reset.or(stated.map(|wait| now.after(wait))) else { continue };
-            for account in self.counted_at(home, reading.owner) {
-                let place = self.named(account, call.model, reading);
-                let silent = |place: &usize| !self.accounts[account].buckets[*place].tells_end;
-                if let Some(place) =
-                    place.filter(|place| reading.reset.is_none() || reading.span.is_none() && silent(place))
-                {
-                    self.see_end(now, ended.begun, (account, place), ends);
-                }
-            }
-        }
-        let bare = named.is_empty() && stated.is_none() && account == home;
-        if bare && failure.kind == FailureKind::RateLimited {
-            let full = guessed.is_some_and(|place| self.accounts[home].buckets[place].borne_out(now));
-            if !full && self.takes_places(now, ended.begun, home, &mut ended.lessons) {
-                return;
-            }
-            guessed = guessed.or_else(|| self.last_minute(now, ended.begun, home, &call));
-        }
-        let mut sighted = None;
-        let mut sibling = None;
-        if let Some(until) = stated.map(|wait| now.after(wait)).filter(|_| nameless && account == home) {
-            let taught = guessed.is_none_or(|place| self.accounts[home].buckets[place].sight.is_some());
-            if let Some(joint) = self.sure_joint(home).filter(|_| taught) {
-                self.see_together(now, ended.begun, joint, &call, until);
-            } else if taught {
-                sibling = self.sibling(now, ended.begun, home, &call, until);
-                sighted = self.sight(now, ended.begun, home, &call, until);
-            }
-            match guessed.filter(|_| sighted.is_none()) {
-                Some(place) => self.align(now, home, call.model, place, until),
-                None => guessed = sighted,
-            }
-        }
-        // What we work out ourselves is less exact than what a provider says.
-        let worked_out = |wait: Duration| wait.max(MIN_WAIT);
-        if bare {
-            stated = self.bare_wait(now, home, call.model, guessed).map(worked_out);
-        }
-        if stated.is_none() {
-            let ends =
-                buckets.iter().filter_map(|place| self.accounts[home].buckets[*place].window.ends(now));
-            stated = ends.max().map(|ends| worked_out(now.until(ends)));
-        }
-        let place = guessed.or(buckets.first().copied());
-        let bucket = place.map(|place| &self.accounts[home].buckets[place]);
-        let borne_out = bucket.is_some_and(|bucket| bucket.borne_out(now));
-        let stated_until = stated.map(|wait| now.after(wait));
-        let fresh = self.strike(ended, account, &models, failure.kind, stated, borne_out);
-        // Who is one waits for the same, where nothing else tells what for.
-        if let Some(joint) = self.sure_joint(home).filter(|_| account == home && nameless) {
-            self.strike(ended, joint, &models, failure.kind, stated, borne_out);
-        }
-        if !fresh {
-            if let Some(place) = guessed {
-                self.accounts[home].buckets[place].refused_again(now);
-            }
-            return;
-        }
-        // It was said that somebody else had used it up, and it was tried whether that was so: it was.
-        let surprised = place.is_some_and(|place| self.accounts[home].buckets[place].surprised);
-        let expected = call.trial == Some(Trial::Limit) && surprised;
-        if let Some(sibling) = sibling {
-            self.bind(now, home, sibling, &models, &mut ended.lessons);
-        }
-        let joined = sibling.is_some()
-            || account == home
-                && !expected
-                && (!borne_out || unexpected)
-                && self.join(ended.now, home, &models, (place, unexpected), &mut ended.lessons);
-        if let Some((joint, until)) =
-            self.accounts[home].joint.zip(stated_until).filter(|_| joined && nameless)
-        {
-            self.see_together(now, ended.begun, joint, &call, until);
-        }
-        // A limit that was named need not show by habit.
-        for account in [Some(account), self.accounts[home].joint]
-            .into_iter()
-            .flatten()
-            .filter(|_| nameless && stated_until.is_some())
-        {
-            let habits = self.accounts[account].habits.iter_mut();
-            habits
-                .filter(|habit| habit.models.covers(call.model))
-                .for_each(|habit| habit.refuse(now, stated_until));
-        }
-        if joined || account != home {
-            return;
-        }
-        if let Some(place) = guessed {
-            let bucket = &mut self.accounts[home].buckets[place];
-            let before = bucket.limit(now);
-            if sighted.is_some() {
-                bucket.trial_over(now);
-            } else {
-                bucket.refused(now);
-            }
-            if let (Some((limit, source)), true) = (bucket.limit(now), bucket.limit(now) != before) {
-                debug_assert!(source != Source::Catalog);
-                ended
-                    .lessons
-                    .push(Lesson::Told(format!("seems to allow no more than {limit:.0} {}", what(bucket))));
-            }
-        } else {
-            for place in buckets {
-                self.accounts[home].buckets[place].trial_over(now);
-            }
-        }
-    }
-
-    /// How long calls wait after a refusal that says nothing, if that is supposed to be of this bucket.
-    fn bare_wait(
-        &mut self,
-        now: Millis,
-        home: usize,
-        model: u32,
-        supposed: Option<usize>,
-    ) -> Option<Duration> {
-        let alone = ModelSet::One(model);
-        let habit = self.accounts[home].habits.iter_mut().find(|habit| habit.models == alone)?;
-        habit.bare = habit.bare.saturating_add(1);
-        if habit.bare > 1 {
-            // Whenever a minute's limit counts anew, it has when the last that served is a minute old.
-            if let Some(last) = habit.lately(now).last() {
-                return Some(now.until(last.after(MINUTE)));
-            }
-            self.refute_minute(now, home, model);
-            return None;
-        }
-        let bucket = &self.accounts[home].buckets[supposed?];
-        if !bucket.borne_out(now) && bucket.length().is_none_or(|length| length > MINUTE) {
-            return None;
-        }
-        let until = bucket.window.frees(now, 1.0).filter(|_| bucket.settled(now) >= 1.0)?;
-        Some(now.until(until))
-    }
-
-    /// Whom a refusal is held against: an account, and models.
-    fn meant(
-        &self,
-        home: usize,
-        model: u32,
-        failure: &Failure,
-        named: Option<&Reading>,
-    ) -> (usize, ModelSet) {
-        match (failure.scope, named) {
-            (None, Some(reading)) => {
-                let everybodys = reading.owner == Some(OwnerScope::Address);
-                let account = if everybodys { EVERYONE } else { home };
-                (account, self.models.reached(&reading.reach, model))
-            }
-            (None | Some(Scope::KeyModel), _) => (home, ModelSet::One(model)),
-            (Some(Scope::Key | Scope::Owner), _) => (home, ModelSet::All),
-            (Some(Scope::Model), _) => (EVERYONE, ModelSet::One(model)),
-            (Some(Scope::Provider), _) => (EVERYONE, ModelSet::All),
-        }
-    }
-
-    /// The bucket of an owner that a reading has named.
-    fn named(&self, home: usize, model: u32, reading: &Reading) -> Option<usize> {
-        let models = self.models.reached(&reading.reach, model);
-        self.accounts[home].find(&models, reading.unit, reading.span)
-    }
-
-    /// The bucket that a refusal means which names none: the shortest that is as long as the wait, else the fullest.
-    fn guess(&self, home: usize, model: u32, now: Millis, failure: &Failure) -> Option<usize> {
-        let part =
-            |bucket: &Bucket| bucket.limit(now).map_or(0.0, |(limit, _)| bucket.taken(now) / limit.max(1.0));
-        let fits = |bucket: &Bucket| {
-            let counted = !matches!(bucket.unit, LimitUnit::Concurrent | LimitUnit::Percent);
-            counted && !bucket.unnamed && bucket.models.covers(model) && bucket.limit(now).is_some()
-        };
-        let buckets = self.accounts[home].buckets.iter().enumerate();
-        let candidates: Vec<(usize, &Bucket, Duration)> = buckets
-            .filter(|(_, bucket)| fits(bucket) && bucket.kind() == failure.kind && bucket.settled(now) >= 1.0)
-            .filter_map(|(place, bucket)| Some((place, bucket, bucket.length()?)))
-            .filter(|(.., length)| failure.retry_after.is_none_or(|wait| wait <= length.mul_f64(1.05)))
-            .collect();
-        let shortest = failure.retry_after.and(candidates.iter().map(|(.., length)| *length).min());
-        let alike =
-            candidates.into_iter().filter(|(.., length)| shortest.is_none_or(|wanted| wanted == *length));
-        alike.max_by(|(_, one, _), (_, other, _)| part(one).total_cmp(&part(other))).map(|(place, ..)| place)
-    }
-
-    /// Makes calls wait after a refusal; true when it is not one of a burst.
-    fn strike(
-        &mut self,
-        ended: &mut Ended<'_>,
-        account: usize,
-        models: &ModelSet,
-        kind: FailureKind,
-        stated: Option<Duration>,
-        borne_out: bool,
-    ) -> bool {
-        let (now, begun) = (ended.now, ended.begun);
-        let of = &mut self.accounts[account];
-        if of.held_mut(models).is_none() {
-            of.holds.retain(|held| !held.is_forgotten(now));
-            of.holds.push(super::held::Held::new(models.clone(), now, kind));
-        }
-        let Some(held) = of.held_mut(models) else { return false };
-        let before = (held.until, held.because);
-        let fresh = held.strike(now, begun, kind, stated, borne_out);
-        let hold = Hold { until: held.until, because: held.because };
-        if before != (hold.until, hold.because) {
-            ended.lessons.push(Lesson::Held { scope: scope_of(account, models), hold });
-        }
-        if account == EVERYONE || *models != ModelSet::One(ended.call.model) {
-            of.watch(ended.call.model);
-            of.refresh(now, None);
-        }
-        fresh
-    }
-
     /// Settles what the call was to try.
     fn end_trial(&mut self, ended: &Ended<'_>, refused: bool) {
         let Ended { now, call, .. } = *ended;
@@ -680,22 +420,5 @@ impl Ledger {
         if trial == Trial::Limit && !refused {
             self.trials.give_back();
         }
-    }
-}
-
-/// What a bucket counts, in words.
-fn what(bucket: &Bucket) -> String {
-    let unit = match bucket.unit {
-        LimitUnit::Requests => "calls",
-        LimitUnit::Tokens => "tokens",
-        LimitUnit::InputTokens => "input tokens",
-        LimitUnit::OutputTokens => "output tokens",
-        LimitUnit::Concurrent => "calls at a time",
-        LimitUnit::Money => "USD",
-        LimitUnit::Percent => "percent",
-    };
-    match bucket.length() {
-        Some(length) => format!("{unit} in {} s", length.as_secs()),
-        None => unit.to_owned(),
     }
 }

@@ -186,6 +186,20 @@ impl Envelope {
         self.entries.iter().rev().find(|entry| self.is(entry, key)).map(|entry| self.text(&entry.value))
     }
 
+    /// The same, but of a longer value only its beginning, of about so many bytes: to look at that, a large value need
+    /// not be checked once more to be text.
+    #[must_use]
+    pub fn beginning(&self, key: &str, most: usize) -> Option<&str> {
+        let entry = self.entries.iter().rev().find(|entry| self.is(entry, key))?;
+        let Range { start, end } = entry.value;
+        if end - start <= most {
+            return Some(self.text(&entry.value));
+        }
+        // The first byte of a character is none that goes on.
+        let cut = (start..=start + most).rev().find(|at| self.body[*at] & 0xC0 != 0x80)?;
+        Some(self.text(&(start..cut)))
+    }
+
     /// The top-level keys, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| self.name(entry))
@@ -513,6 +527,14 @@ mod tests {
         assert_eq!(envelope.get("model"), Some("\"x\""));
         let twice = read(r#"{"model":"x","mod\u0065l":"y"}"#).unwrap_err();
         assert_eq!(twice.param.as_deref(), Some("model"));
+    }
+
+    #[test]
+    fn a_beginning_ends_between_characters() {
+        let envelope = read("{\"a\":\"xéy\"}").unwrap();
+        let of = |most| envelope.beginning("a", most).unwrap();
+        assert_eq!((1..=6).map(of).collect::<Vec<_>>(), ["\"", "\"x", "\"x", "\"xé", "\"xéy", "\"xéy\""]);
+        assert_eq!(envelope.beginning("b", 9), None);
     }
 
     #[test]

@@ -27,6 +27,8 @@ const NAMES: [&str; 6] = [
 const LONGEST_NAME: usize = 200;
 /// How much of each text at the beginning is looked at; its length counts too.
 const TEXT_HEAD: usize = 1024;
+/// Within so many bytes most conversations have had their first two turns.
+const USUAL_START: usize = 16 * 1024;
 /// How many texts at the beginning are looked at.
 const MOST_TEXTS: usize = 16;
 
@@ -134,13 +136,19 @@ impl From<Syntax> for Stop {
 
 impl Start {
     fn read(body: &Envelope, texts: DefaultHasher) -> Option<Self> {
+        // What is cut off in the middle cannot be walked; then all of it is needed.
+        Self::of(|key| body.beginning(key, USUAL_START), texts.clone())
+            .or_else(|| Self::of(|key| body.get(key), texts))
+    }
+
+    fn of<'b>(value: impl Fn(&str) -> Option<&'b str>, texts: DefaultHasher) -> Option<Self> {
         let mut start = Self { texts, count: 0, seen_user: false, goes_on: false };
         for key in ["system", "instructions"] {
-            if let Some(said) = body.get(key) {
+            if let Some(said) = value(key) {
                 start.content(&mut Cursor::new(said)).ok()?;
             }
         }
-        let turns = body.get("messages").or_else(|| body.get("input")).or_else(|| body.get("prompt"))?;
+        let turns = value("messages").or_else(|| value("input")).or_else(|| value("prompt"))?;
         let mut cursor = Cursor::new(turns);
         if cursor.kind().ok()? == Kind::Array {
             let walked = cursor.items(|cursor, _| {
@@ -295,6 +303,15 @@ mod tests {
         assert!(!old.begins);
         assert_eq!(of("somebody"), of("somebody else"), "told apart by their beginnings only");
         assert!(of("somebody").begins);
+    }
+
+    #[test]
+    fn a_long_beginning_is_read_to_its_end() {
+        let (long, longer) = ("x".repeat(USUAL_START), "x".repeat(USUAL_START + 1));
+        let of = |texts: &[&str]| session(&[], Endpoint::Chat, &chat(texts)).unwrap();
+        assert_eq!(of(&[&long]).key, of(&[&long, "ho"]).key);
+        assert_ne!(of(&[&long]).key, of(&[&longer]).key);
+        assert_eq!(of(&["hi"]).key, of(&["hi", &long]).key);
     }
 
     #[test]

@@ -320,8 +320,9 @@ pub const AUTO_DISCOVER_MODELS: Setting = Setting {
     kind: Kind::Switch,
     default: "0",
     summary: "Whether models are added from the lists that providers publish.",
-    details: "At the start and when keys change. Providers that charge are left out unless their own \
-              `<P>_AUTO_DISCOVER_MODELS` is on; where a list has free and paid models, only free ones are taken.",
+    details: "A list counts for `ROUTER_STATE_TTL_HOURS`, over restarts too, and is read anew when keys change. Providers \
+              that charge are left out unless their own `<P>_AUTO_DISCOVER_MODELS` is on; where a list has free and \
+              paid models, only free ones are taken.",
     ..PLAIN
 };
 
@@ -331,7 +332,7 @@ pub const AUTO_DISCOVER_MODEL_LIMIT: Setting = Setting {
     group: Group::Discovery,
     kind: Kind::Whole { unit: "models", min: 1, max: 256 },
     default: "8",
-    summary: "The most models that a provider has after that.",
+    summary: "The most models that a provider has when some were added.",
     ..PLAIN
 };
 

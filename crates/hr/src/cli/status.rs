@@ -214,7 +214,7 @@ fn table(status: &Value, width: Option<usize>) -> String {
     let breaker = &status["circuit_breaker"];
     if breaker.is_object() {
         let line = format!(
-            "Breaker: opens at {:.0} % failures of the last {}, with {} at least, for {} s",
+            "Breaker: opens at {:.0} % failures of the last {}, with {} at least, for {} s at most",
             breaker["error_rate"].as_f64().unwrap_or(0.0) * 100.0,
             breaker["window"],
             breaker["min_samples"],
@@ -306,7 +306,7 @@ mod tests {
              lost: make another\n\
              \n\
              Rotation: sequential\n\
-             Breaker: opens at 50 % failures of the last 8, with 4 at least, for 60 s\n"
+             Breaker: opens at 50 % failures of the last 8, with 4 at least, for 60 s at most\n"
         );
         assert_eq!(
             table(&status, Some(60)),
@@ -332,7 +332,7 @@ mod tests {
              \n\
              Rotation: sequential\n\
              Breaker: opens at 50 % failures of the last 8, with 4 at\n      \
-             least, for 60 s\n"
+             least, for 60 s at most\n"
         );
         assert_eq!(table(&status, Some(80)), table(&status, None), "that much room is enough");
     }

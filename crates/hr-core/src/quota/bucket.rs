@@ -312,7 +312,8 @@ impl Bucket {
 
     /// Why a call has to wait that is one of many at the beginning of a span that may be none.
     fn narrow(&self, now: Millis) -> Option<Block> {
-        if self.unit != LimitUnit::Requests || !self.window.is_going() || self.window.has_ended(now) {
+        let fixed = matches!(self.window, Window::Fixed(_)) && !self.window.has_ended(now);
+        if self.unit != LimitUnit::Requests || !fixed {
             return None;
         }
         let until = self.edge.narrow(now).filter(|until| *until > now)?;
@@ -435,7 +436,7 @@ impl Bucket {
         }
         self.window = Window::fixed(Some(lasted), None, 0);
         self.window.add(begun, begun, self.under_way);
-        self.edge.pass(now, Some(lasted));
+        self.edge.find(now, Some(lasted));
         self.claim = None;
         self.trial_from = Some(now.after(lasted));
         true
@@ -450,6 +451,9 @@ impl Bucket {
     /// Its span has ended some time ago, and so much of the next is used.
     pub(super) fn begin_anew(&mut self, now: Millis, used: f64) {
         self.guessed = None;
+        if self.span.is_none() {
+            self.edge.find(now, self.window.length());
+        }
         self.window = Window::fixed(self.window.length(), None, 0);
         self.window.add(now, now, used);
         self.foreign = 0.0;

@@ -33,10 +33,19 @@ struct Proven {
     worked_out: bool,
 }
 
+/// How an end was known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Known {
+    Told,
+    WorkedOut,
+    /// By a call that served when none was expected to: it had come before, nobody knows when.
+    Found,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Passed {
     at: Millis,
-    told: bool,
+    known: Known,
     step: Duration,
     sent: u32,
     served: u32,
@@ -45,10 +54,19 @@ struct Passed {
 impl Edge {
     /// A call is the first after an end.
     pub(super) fn pass(&mut self, now: Millis, length: Option<Duration>) {
+        let known = if std::mem::take(&mut self.told) { Known::Told } else { Known::WorkedOut };
+        self.begin(now, known, length);
+    }
+
+    /// A call has served that shows that an end has come.
+    pub(super) fn find(&mut self, now: Millis, length: Option<Duration>) {
+        self.begin(now, Known::Found, length);
+    }
+
+    fn begin(&mut self, now: Millis, known: Known, length: Option<Duration>) {
         let step = length.map_or(LONGEST_STEP, |length| length / STEP);
         let step = step.clamp(SHORTEST_STEP, LONGEST_STEP);
-        let told = std::mem::take(&mut self.told);
-        self.passed = Some(Passed { at: now, told, step, sent: 0, served: 0 });
+        self.passed = Some(Passed { at: now, known, step, sent: 0, served: 0 });
     }
 
     /// The next end was told.
@@ -56,17 +74,22 @@ impl Edge {
         self.told = true;
     }
 
-    /// What is known of ends like the last.
-    fn proven(&mut self) -> &mut bool {
-        match self.passed {
-            Some(Passed { told: true, .. }) => &mut self.proven.told,
-            _ => &mut self.proven.worked_out,
+    /// Whether ends like the last are known to be what they were supposed to be, now.
+    fn prove(&mut self, proven: bool) {
+        match self.passed.map(|passed| passed.known) {
+            Some(Known::Told) => self.proven.told = proven,
+            Some(Known::WorkedOut) => self.proven.worked_out = proven,
+            Some(Known::Found) | None => {}
         }
     }
 
     /// The last end that was passed, where nobody knows whether it was one.
     fn doubtful(&self) -> Option<Passed> {
-        self.passed.filter(|passed| !if passed.told { self.proven.told } else { self.proven.worked_out })
+        self.passed.filter(|passed| match passed.known {
+            Known::Told => !self.proven.told,
+            Known::WorkedOut => !self.proven.worked_out,
+            Known::Found => true,
+        })
     }
 
     /// A call is made.
@@ -80,19 +103,22 @@ impl Edge {
     pub(super) fn serve(&mut self, begun: Millis, limit: f64) {
         let Some(passed) = self.passed.as_mut().filter(|passed| begun >= passed.at) else { return };
         passed.served = passed.served.saturating_add(1);
-        let whole = f64::from(passed.served) >= limit * WHOLE;
-        *self.proven() |= whole;
+        if f64::from(passed.served) >= limit * WHOLE {
+            self.prove(true);
+        }
     }
 
     /// A reply to a call that was made then said how much is used: no more than we have sent since the end.
     pub(super) fn hear(&mut self, begun: Millis, used: f64) {
         let since = self.passed.filter(|passed| begun >= passed.at);
-        *self.proven() |= since.is_some_and(|passed| used <= f64::from(passed.sent));
+        if since.is_some_and(|passed| used <= f64::from(passed.sent)) {
+            self.prove(true);
+        }
     }
 
     /// A call was refused that nothing explains but that an end was none.
     pub(super) fn refuse(&mut self) {
-        *self.proven() = false;
+        self.prove(false);
     }
 
     /// How much was sent since the last end, if that has not been shown to be one.

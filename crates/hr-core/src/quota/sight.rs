@@ -26,6 +26,9 @@ const LATELY: Duration = Duration::from_secs(60);
 /// A span is supposed to be longer than it seemed by no more than this.
 const LONGER: f64 = 1.25;
 
+/// A span that is as much shorter is another one.
+const SHORTER: f64 = 0.75;
+
 /// How many milliseconds a call takes to arrive, where that is soon.
 const ARRIVES: u32 = 5;
 
@@ -112,15 +115,25 @@ fn show(now: Millis, log: &[Millis], ends: Millis, past: Option<Past>, named: Op
         return Some(Shown::Rolling { length: past.length, amount: within.max(1.0) });
     }
     let again = since(past.ends) as f64;
-    if again > 0.0 && again + 1.0 >= past.amount * (1.0 - ALIKE) {
-        let (began, length) = last(again)?;
+    let lately = [before(ends), before(now)].into_iter();
+    let within = lately.filter(|within| *within > again).find(|within| alike(*within, past.amount));
+    // Of a span that was told in whole seconds there may be as much in a little less.
+    let exactly = log.iter().rev().nth(past.amount as usize).map(|at| at.until(now).min(past.length));
+    let exactly = exactly.filter(|length| past.length.saturating_sub(*length) < WHOLE_SECOND);
+    let exactly = exactly.filter(|_| within.is_none() && is_rounded(now, ends) && past.amount > again);
+    if let Some(length) = exactly {
+        return Some(Shown::Rolling { length, amount: past.amount });
+    }
+    let whole = last(again).filter(|_| again > 0.0 && again + 1.0 >= past.amount * (1.0 - ALIKE));
+    // One that ends so much sooner than the last is none.
+    let whole = whole.filter(|(_, length)| within.is_none() || *length >= past.length.mul_f64(SHORTER));
+    if let Some((began, length)) = whole {
         // A wait that is told in whole seconds may seem longer; one that goes on after the supposed end is longer.
         let rounded = length.saturating_sub(past.length) < WHOLE_SECOND && now < began.after(past.length);
         let length = if rounded { length.min(past.length) } else { length };
         return Some(Shown::Span { began, length, amount: again, aligned: false });
     }
-    let within = [before(ends), before(now)].into_iter().find(|within| alike(*within, past.amount));
-    if let Some(within) = within.filter(|within| *within > again) {
+    if let Some(within) = within {
         return Some(Shown::Rolling { length: past.length, amount: within.min(past.amount) });
     }
     if again < 1.0 || named.is_some() {

@@ -13,3 +13,4 @@ mod laws;
 mod learning;
 mod owners;
 mod readings;
+mod spans;

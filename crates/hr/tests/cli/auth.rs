@@ -80,7 +80,9 @@ fn a_subscriptions_token_is_no_key() {
 #[test]
 fn an_owner_is_kept_with_its_keys() {
     let scene = Scene::new();
-    scene.run_with("auth add groq --owner my-project", "gsk-111111\ngsk-222222").well(&[]);
+    scene.run_with("auth add groq", "gsk-111111").well(&[]).never("quota");
+    let said = scene.run_with("auth add groq --owner my-project", "gsk-111111\ngsk-222222");
+    said.well(&["Already stored: …111111", "Added 1 key", "quota is that of `my-project`"]);
     scene.run_with("auth add groq", "gsk-333333").well(&[]);
     let list = scene.run("auth list --json").well(&[]).never("gsk-").json();
     assert_eq!(list["total"], 3);

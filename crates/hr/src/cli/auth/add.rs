@@ -41,7 +41,8 @@ pub struct Add {
     /// The provider, by its name or a common other name of it
     provider: Option<String>,
 
-    /// Who the provider counts these keys' quota against: a project, an organisation, an account
+    /// Who the provider counts these keys' quota against: a project, an organisation, an account. A key that is stored
+    /// already is given the name too
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
 
@@ -210,6 +211,9 @@ fn store(desk: &Desk, provider: &Provider, keys: &[Secret], owner: Option<&str>)
             provider.id,
             shown(&new)
         ));
+    }
+    if let Some(owner) = owner {
+        text.push_str(&format!("Their quota is that of `{owner}`\n"));
     }
     text.push_str(&format!("{} now has {} in {}\n", provider.id, words::count(total, "key"), path.display()));
     if desk.running()?.is_some() {

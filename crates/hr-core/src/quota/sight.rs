@@ -118,7 +118,10 @@ fn show(now: Millis, log: &[Millis], ends: Millis, past: Option<Past>, named: Op
     let lately = [before(ends), before(now)].into_iter();
     let within = lately.filter(|within| *within > again).find(|within| alike(*within, past.amount));
     // Of a span that was told in whole seconds there may be as much in a little less.
-    let exactly = log.iter().rev().nth(past.amount as usize).map(|at| at.until(now).min(past.length));
+    let age = |place: usize| log.iter().rev().nth(place).map(|at| at.until(now));
+    let place = past.amount as usize;
+    let counts = place > 0 && age(place - 1).is_some_and(|age| age < past.length);
+    let exactly = age(place).filter(|_| counts).map(|age| age.min(past.length));
     let exactly = exactly.filter(|length| past.length.saturating_sub(*length) < WHOLE_SECOND);
     let exactly = exactly.filter(|_| within.is_none() && is_rounded(now, ends) && past.amount > again);
     if let Some(length) = exactly {

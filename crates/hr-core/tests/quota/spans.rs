@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use hr_core::failure::FailureKind;
-use hr_core::quota::{Headroom, Reading, Reservation, Said};
+use hr_core::quota::{Reading, Reservation, Said};
 use hr_core::time::Millis;
 
 use crate::world::{SECOND, START, World, per_minute, refusal, said};
@@ -106,9 +106,8 @@ fn minute(shape: Shape, tells: Tells, limit: usize, span: u64) -> (usize, usize)
     let (mut served, mut refused) = (0, 0);
     for passed in 0..60 * SECOND {
         world.now = Millis(START.0 + passed);
-        while let Some((_, reservation, serves, said, wait)) =
-            under_way.pop_front_if(|(comes, ..)| *comes <= world.now.0)
-        {
+        while under_way.front().is_some_and(|(comes, ..)| *comes <= world.now.0) {
+            let Some((_, reservation, serves, said, wait)) = under_way.pop_front() else { break };
             if serves {
                 served += 1;
                 world.served(reservation, &said);
@@ -121,8 +120,8 @@ fn minute(shape: Shape, tells: Tells, limit: usize, span: u64) -> (usize, usize)
         // At first they come one by one.
         let most = if passed < 4 * SECOND { usize::from(passed % 97 == 0) } else { usize::MAX };
         for _ in 0..most {
-            let alone = under_way.is_empty();
-            if !matches!(world.look(0), Headroom::Open(_)) && !(alone && world.may_call(0)) {
+            let tries = under_way.is_empty() && world.may_call(0);
+            if !world.is_open(0) && !tries {
                 break;
             }
             let (serves, said, wait) = hidden.call(world.now.0 + WAY);

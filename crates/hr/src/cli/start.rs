@@ -26,8 +26,9 @@ use crate::store::{self, Opened};
 /// Run the router until it is told to stop
 ///
 /// It stays in the foreground and ends well on Ctrl-C, SIGTERM or `hr stop`. The
-/// first start makes an access key and shows it. Settings, keys and providers may
-/// be changed while it runs.
+/// first start makes an access key and shows it. Each key whose calls cost money is
+/// named; `SPEND` says what calls may cost. Settings, keys and providers may be
+/// changed while it runs.
 ///
 /// Examples:
 ///

@@ -24,7 +24,9 @@ const DEGRADED_RATE: f64 = 0.1;
 
 /// Show how the router and its providers are
 ///
-/// Exit code 1 when no router runs; what is set up is listed all the same.
+/// Beside the providers it shows what is left of their limits, and what models can
+/// do as far as that was found out. Exit code 1 when no router runs; what is set up is
+/// listed all the same.
 ///
 /// Examples:
 ///

@@ -60,9 +60,6 @@ const REPEAT_WAIT: Duration = Duration::from_millis(200);
 /// How often a request may stand in the waiting line.
 const MOST_TURNS: u32 = 16;
 
-/// The least time that a stream is given to begin, however quick its model has been lately.
-const LEAST_FIRST_BYTE: Duration = Duration::from_secs(4);
-
 /// Who may be called now.
 pub enum Admission {
     /// This one; nothing was sent yet.
@@ -309,9 +306,7 @@ impl<'a> Journey<'a> {
             None if others => {
                 // A model that is quick as a rule and silent now is left for another one sooner.
                 let learned = self.gate.router().patience(now, self.roster, candidate);
-                learned.map_or(FirstByte::OTHERS_REMAIN, |learned| {
-                    learned.clamp(LEAST_FIRST_BYTE, FirstByte::OTHERS_REMAIN)
-                })
+                learned.map_or(FirstByte::OTHERS_REMAIN, |learned| learned.min(FirstByte::OTHERS_REMAIN))
             }
             None => own.map_or(FirstByte::LAST, |own| own.max(FirstByte::LAST)),
         };

@@ -81,6 +81,10 @@ impl Bucket {
             self.newest = begun;
             return;
         }
+        // What drains has no end that an older word could tell.
+        if !newest && matches!(self.window, Window::Draining(_)) {
+            return;
+        }
         let fell = self.count_as_said(moment, left, newest, reading.source);
         if newest {
             self.newest = begun;
@@ -231,6 +235,11 @@ impl Bucket {
             Some(agreed) => {
                 self.pace.rate = Some(agreed);
                 self.pace.drains = self.pace.drains.saturating_add(u8::from(moved));
+            }
+            // One word that does not agree, of many that do, is passed over.
+            None if self.pace.drains > PROOFS => {
+                self.pace.drains = PROOFS;
+                return true;
             }
             None => (self.pace.rate, self.pace.drains) = (rates, 0),
         }

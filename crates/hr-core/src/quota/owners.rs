@@ -273,8 +273,8 @@ impl Ledger {
         counted && same_span && limit - left + 1.0 < together * CONTRADICTED
     }
 
-    /// Takes note that what accounts use that seem to be one does not add up; when that is so again and again, one of
-    /// them is none of them.
+    /// Takes note that what accounts use that seem to be one does not add up; when that is so again and again, they are
+    /// not, or not all of them.
     pub(super) fn contradict(&mut self, now: Millis, member: usize, lessons: &mut Vec<Lesson>) {
         let union = self.accounts[member].joint.and_then(|joint| self.unions.get_mut(&joint));
         let Some(union) = union.filter(|union| !union.has_just_grown(now)) else { return };
@@ -282,12 +282,19 @@ impl Ledger {
         if union.contradictions < MOST_CONTRADICTIONS {
             return;
         }
-        let union = self.accounts[member].joint.and_then(|joint| self.unions.get(&joint));
-        let others: Vec<usize> =
-            union.map(|union| union.members.iter().map(|(other, ..)| *other).collect()).unwrap_or_default();
-        for other in others.into_iter().filter(|other| *other != member) {
-            let pair = self.pairs.entry((member.min(other), member.max(other))).or_default();
-            *pair = Pair { joined: None, apart_until: now.after(APART_FOR) };
+        let members: Vec<usize> = union.members.iter().map(|(member, ..)| *member).collect();
+        // Of two it is those two; of more nobody can tell who it is that does not belong, and all begin anew.
+        let apart_until = if members.len() == 2 { now.after(APART_FOR) } else { Millis(0) };
+        for (at, one) in members.iter().enumerate() {
+            for other in &members[at + 1..] {
+                let pair = self.pairs.entry((*one.min(other), *one.max(other))).or_default();
+                *pair = Pair { joined: None, apart_until };
+            }
+        }
+        if members.len() > 2 {
+            for other in members.into_iter().filter(|other| *other != member) {
+                self.leave(now, other);
+            }
         }
         self.part(now, member, lessons);
     }

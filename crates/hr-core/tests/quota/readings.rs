@@ -1,5 +1,7 @@
 //! Readings of headers: what is left is followed, whoever else uses it, and what cannot be true is passed over.
 
+use std::time::Duration;
+
 use hr_core::catalog::{LimitSpan, LimitUnit, OwnerScope};
 use hr_core::failure::FailureKind;
 use hr_core::quota::{End, Need, Reach, Reading, Said};
@@ -163,4 +165,32 @@ fn calls_at_the_same_time_are_counted() {
     world.served(first, &Said::default());
     assert!(world.is_open(0));
     world.served(second, &Said::default());
+}
+
+#[test]
+fn an_older_word_does_not_end_what_drains() {
+    // Six a minute, of which one comes back every ten seconds; ends are told as the time until all is there.
+    let mut world = World::new(1);
+    let (mut used, mut last) = (0.0_f64, world.now);
+    let mut call = |world: &World| {
+        used = (used - last.until(world.now).as_secs_f64() / 10.0).max(0.0) + 1.0;
+        last = world.now;
+        let whole = world.now.after(Duration::from_secs_f64(used * 10.0));
+        said(vec![per_minute(6.0, (6.0 - used).floor(), Some(whole))])
+    };
+    for _ in 0..3 {
+        let said = call(&world);
+        world.serve(0, &said);
+        world.wait(3 * SECOND);
+    }
+    let mut under_way = Vec::new();
+    while world.is_open(0) {
+        let reserved = world.reserve(0);
+        under_way.push((reserved, call(&world)));
+        world.wait(SECOND);
+    }
+    for (reserved, said) in under_way.into_iter().rev() {
+        world.served(reserved, &said);
+    }
+    assert!(world.wait_of(0) <= Duration::from_secs(11), "{:?}", world.wait_of(0));
 }

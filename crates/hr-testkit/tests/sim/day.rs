@@ -8,7 +8,7 @@ use hr_testkit::sim::{
 use crate::stage::START;
 
 /// Plays a part of a day at 1.2 times what a pool can serve, and holds the router to the two yardsticks.
-fn play(specs: &[Spec], lasts: u64, seed: u64, least: f64) {
+fn play(specs: &[Spec], lasts: u64, seed: u64, (least, most): (f64, f64)) {
     // What sizes between these come to on average.
     let mean = |least: f64, most: f64| (most - least) / (most / least).ln();
     let size = (mean(100.0, 6000.0), mean(50.0, 1500.0));
@@ -26,13 +26,16 @@ fn play(specs: &[Spec], lasts: u64, seed: u64, least: f64) {
     println!("{}\n{}", table(&reports), by_provider(specs, &reports));
     assert_eq!(best.refusals(), 0, "who knows everything is never refused");
     assert!(router.served as f64 >= least * best.served as f64);
-    assert!(router.avoidable() <= 0.005);
+    assert!(router.avoidable() <= most);
 }
 
 #[test]
-fn half_a_day_of_another_pool_is_served_without_refusals_to_foresee() {
-    // Windows whose ends nobody tells are taken to roll, which is safe and leaves some of them unused.
-    play(&mixed::other_pool(), DAY / 2, 9, 0.92);
+fn half_a_day_of_another_pool_is_served_with_few_refusals_to_foresee() {
+    // Two keys that nobody declared share limits that only refusals name, ends of spans that are not told are found by
+    // trying: it is further from the best than the other pool, whichever requests come.
+    for seed in [1, 5, 9] {
+        play(&mixed::other_pool(), DAY / 2, seed, (0.94, 0.007));
+    }
 }
 
 #[test]
@@ -41,5 +44,5 @@ fn a_day_at_more_than_capacity_is_served_nearly_as_well_as_by_a_clairvoyant() {
     let (keys, owners) =
         specs.iter().fold((0, 0), |(keys, owners), spec| (keys + spec.keys(), owners + spec.owners.len()));
     assert_eq!((specs.len(), keys, owners), (12, 30, 17));
-    play(&specs, DAY, 4, 0.97);
+    play(&specs, DAY, 4, (0.97, 0.005));
 }

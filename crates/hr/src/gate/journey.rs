@@ -295,7 +295,15 @@ impl<'a> Journey<'a> {
         let now = self.gate.clock.now();
         let others = !is_alone(plan);
         let own = member.provider.first_byte_timeout;
-        let wait = match self.live.settings.timeouts.first_byte {
+        let set = self.live.settings.timeouts.first_byte;
+        let adapts = ask.stream && others && ask.effort != Effort::High && !member.provider.local;
+        let wait = match set {
+            // A model that is quick as a rule and silent now is left for another one sooner.
+            _ if adapts => {
+                let most = set.unwrap_or(FirstByte::OTHERS_REMAIN);
+                let learned = self.gate.router().patience(now, self.roster, candidate);
+                learned.map_or(most, |learned| learned.min(most))
+            }
             Some(set) => set,
             None if member.provider.local => own.unwrap_or(FirstByte::LOCAL),
             None if !ask.stream => {
@@ -303,11 +311,6 @@ impl<'a> Journey<'a> {
                 own.map_or(usual, |own| own.max(usual))
             }
             None if others && ask.effort == Effort::High => FirstByte::MUCH_REASONING,
-            None if others => {
-                // A model that is quick as a rule and silent now is left for another one sooner.
-                let learned = self.gate.router().patience(now, self.roster, candidate);
-                learned.map_or(FirstByte::OTHERS_REMAIN, |learned| learned.min(FirstByte::OTHERS_REMAIN))
-            }
             None => own.map_or(FirstByte::LAST, |own| own.max(FirstByte::LAST)),
         };
         wait.min(now.until(self.deadline))

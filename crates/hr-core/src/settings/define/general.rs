@@ -396,7 +396,7 @@ pub const UPSTREAM_FIRST_BYTE_TIMEOUT: Setting = Setting {
     kind: Kind::Seconds { min: SHORTEST_WAIT, max: LONGEST_WAIT },
     example: Some("45"),
     summary: "How long a provider may take until its answer begins.",
-    details: "Unset, it adapts. The first event of a stream: 12 seconds while another candidate remains, 30 when \
+    details: "What is learned of a model that begins quickly shortens it for streams while another candidate remains. Unset, it adapts. The first event of a stream: 12 seconds while another candidate remains, 30 when \
               much reasoning was asked for, else 60. A whole reply: 80 while another candidate remains, else \
               120. A server on this machine: 300, because it may have to load its model first.",
     ..PLAIN

@@ -5,6 +5,7 @@
 //! with its first call; less was, but in the last span it was just as much, and the span rolls; or less was, and spans
 //! follow each other by the clock.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::bucket::Bucket;
@@ -34,6 +35,9 @@ const ARRIVES: u32 = 5;
 
 /// The part of a limit that is used beyond what was sent since an end, which makes it doubtful.
 const MORE: f64 = 0.2;
+
+/// With how many others an owner is compared whose refusals nothing else explains: those who were told to wait last.
+const MOST_COMPARED: usize = 16;
 
 /// What waits are often told in.
 const WHOLE_SECOND: Duration = Duration::from_secs(1);
@@ -149,9 +153,10 @@ impl Ledger {
     /// When the calls of an account to some models were begun that have served, and those before this one that may yet.
     fn log_of(&self, account: usize, models: &ModelSet, begun: Millis) -> Vec<Millis> {
         let members = self.unions.get(&account).map(|union| union.members.as_slice()).unwrap_or_default();
-        let is_one = |other: usize| other == account || members.iter().any(|(member, ..)| *member == other);
-        let accounts = self.accounts.iter().enumerate().filter(|(place, _)| is_one(*place));
-        let habits = accounts.flat_map(|(_, account)| &account.habits);
+        let members = || members.iter().map(|(member, ..)| *member);
+        let is_one = |other: usize| other == account || members().any(|member| member == other);
+        let accounts = members().chain([account]).map(|place| &self.accounts[place]);
+        let habits = accounts.flat_map(|account| &account.habits);
         let habits =
             habits.filter(|habit| matches!(habit.models, ModelSet::One(model) if models.covers(model)));
         let served = habits.flat_map(|habit| habit.log());
@@ -211,13 +216,13 @@ impl Ledger {
             let place = self.accounts[account].find(&alone, LimitUnit::Requests, None)?;
             Some(&self.accounts[account].buckets[place])
         };
+        let others = || (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE);
         // Nobody else's span ends at the same instant by chance.
         if !is_rounded(now, ends) {
-            let others = (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE);
-            let mut others = others.filter(|other| self.may_be_one(now, home, *other));
-            let same = others.find(|other| {
+            let same = others().find(|other| {
                 let sight = bucket(*other).and_then(|theirs| theirs.sight).filter(|sight| now < sight.ends);
-                sight.is_some_and(|sight| sight.ends.0.abs_diff(ends.0) <= u64::from(ARRIVES))
+                let same = sight.is_some_and(|sight| sight.ends.0.abs_diff(ends.0) <= u64::from(ARRIVES));
+                same && self.may_be_one(now, home, *other)
             });
             if same.is_some() {
                 return same;
@@ -238,18 +243,22 @@ impl Ledger {
         if before == again {
             return None;
         }
-        (0..self.accounts.len()).filter(|other| *other != home && *other != EVERYONE).find(|other| {
-            let Some(length) =
-                bucket(*other).and_then(|theirs| theirs.length()).map(|theirs| theirs.max(length))
-            else {
-                return false;
-            };
-            let theirs = self.log_of(*other, &alone, begun);
-            let mut both = [log.as_slice(), theirs.as_slice()].concat();
+        // To look at all of many keys with each refusal would take long.
+        let mut known: Vec<(Option<Millis>, usize, Duration)> = others()
+            .filter_map(|other| {
+                let theirs = bucket(other)?;
+                Some((theirs.sight.map(|sight| sight.ends), other, theirs.length()?))
+            })
+            .collect();
+        known.sort_unstable_by_key(|(ends, other, _)| (Reverse(*ends), *other));
+        let mut latest = known.into_iter().take(MOST_COMPARED);
+        let found = latest.find(|(_, other, theirs)| {
+            let mut both = [log.as_slice(), &self.log_of(*other, &alone, begun)].concat();
             both.sort_unstable();
-            let (before, again) = twice(&both, length);
+            let (before, again) = twice(&both, length.max(*theirs));
             before == again && before > 1 && self.may_be_one(now, home, *other)
-        })
+        });
+        found.map(|(_, other, _)| other)
     }
 
     /// The same for those who seem to be one: what each of them had shown alone is of no use any more.

@@ -5,7 +5,7 @@ use hr_core::quota::Said;
 use hr_core::secret::KeyId;
 use hr_core::time::Millis;
 
-use crate::world::{MINUTE, World, per_minute, refusal, said};
+use crate::world::{MINUTE, SECOND, World, per_minute, refusal, said};
 
 /// Two keys of one hidden owner with ten calls a minute, all of them used by the first.
 fn used_up_by_the_first(keys: usize) -> World {
@@ -143,4 +143,33 @@ fn a_key_that_is_said_to_be_somebodys_brings_its_use_along() {
         more += 1;
     }
     assert_eq!(more, 4);
+}
+
+/// With each refusal an owner is compared with few others, however many there are: with those refused last.
+#[test]
+fn who_shares_a_quota_is_found_among_many_keys() {
+    let mut world = World::new(100);
+    let wait = refusal(FailureKind::RateLimited, Some(3 * SECOND));
+    let calls = |world: &mut World, key: usize, calls: usize| {
+        (0..calls).for_each(|_| world.serve(key, &Said::default()));
+    };
+    // Each of them on its own.
+    for key in 0..100 {
+        calls(&mut world, key, 1 + key % 4);
+        world.refuse(key, &wait);
+        world.wait(4 * SECOND);
+    }
+    world.lessons.clear();
+    // These two have six calls together.
+    calls(&mut world, 70, 4);
+    calls(&mut world, 80, 2);
+    world.refuse(70, &wait);
+    world.refuse(80, &wait);
+    world.wait(3 * SECOND + 1);
+    world.lessons.clear();
+    calls(&mut world, 70, 2);
+    calls(&mut world, 80, 4);
+    world.refuse(80, &wait);
+    let told = ["key `k80` seems to share its quota with key `k70`"];
+    assert_eq!(world.told(), told);
 }

@@ -99,6 +99,13 @@ impl Edge {
         }
     }
 
+    /// A call that was made then was not sent after all.
+    pub(super) fn take_back(&mut self, begun: Millis) {
+        if let Some(passed) = self.passed.as_mut().filter(|passed| begun >= passed.at) {
+            passed.sent = passed.sent.saturating_sub(1);
+        }
+    }
+
     /// A call that was made then has served, of a limit of so much.
     pub(super) fn serve(&mut self, begun: Millis, limit: f64) {
         let Some(passed) = self.passed.as_mut().filter(|passed| begun >= passed.at) else { return };
@@ -188,6 +195,17 @@ mod tests {
         assert_eq!(edge.narrow(Millis(0)), Some(Millis(1875)));
         assert_eq!(send(&mut edge, 1875), 1);
         assert_eq!(send(&mut edge, 10 * 1875), 1000);
+    }
+
+    #[test]
+    fn what_is_not_sent_holds_nothing_up() {
+        let mut edge = Edge::default();
+        edge.pass(Millis(10), MINUTE);
+        assert_eq!(send(&mut edge, 10), 1);
+        edge.take_back(Millis(9));
+        assert_eq!(send(&mut edge, 10), 0, "it was made before");
+        edge.take_back(Millis(10));
+        assert_eq!(send(&mut edge, 10), 1);
     }
 
     #[test]

@@ -157,9 +157,13 @@ impl Ledger {
             for bucket in buckets.filter(|bucket| bucket.models.covers(call.model)) {
                 let unit = bucket.unit;
                 bucket.settle(now, begun, call.amounts.of(unit), took.of(unit));
-                if matches!(ended.end, End::Served { .. }) {
-                    bucket.edge.serve(begun, bucket.limit(now).map_or(f64::INFINITY, |(limit, _)| limit));
-                    bucket.outgrow(now, begun);
+                match ended.end {
+                    End::Served { .. } => {
+                        bucket.edge.serve(begun, bucket.limit(now).map_or(f64::INFINITY, |(limit, _)| limit));
+                        bucket.outgrow(now, begun);
+                    }
+                    End::Unsent => bucket.edge.take_back(begun),
+                    End::Failed(_) | End::Dropped => {}
                 }
             }
         }

@@ -61,10 +61,47 @@ fn any_reading() -> impl Strategy<Value = Reading> {
     )
 }
 
+/// What a provider says that counts calls over spans without a name.
+fn nameless_reading() -> impl Strategy<Value = Reading> {
+    let ends = prop::option::of(0..400_000_u64);
+    (1..12_u8, 0..12_u8, ends, any::<bool>()).prop_map(|(limit, left, ends, body)| Reading {
+        span: None,
+        source: if body { Source::Body } else { Source::Header },
+        ..per_minute(f64::from(limit), f64::from(left), ends.map(|ends| Millis(START.0 + ends)))
+    })
+}
+
+/// How long a refusal tells to wait: a moment, whole seconds, long, or what nobody can mean.
+fn any_wait() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![
+        Just(None),
+        (0..20_000_u64).prop_map(Some),
+        (0..20_u64).prop_map(|seconds| Some(seconds * 1_000)),
+        (0..700_000_000_u64).prop_map(Some),
+        prop::sample::select(vec![u64::MAX, u64::MAX / 1_000, 1]).prop_map(Some),
+    ]
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
-    let readings = || prop::collection::vec(any_reading(), 0..3);
+    event_with(|| prop_oneof![2 => any_reading(), 1 => nameless_reading()], any_wait())
+}
+
+/// Nothing of what is forgotten with a restart: how sure the ends of spans are that have no name.
+fn kept_event() -> impl Strategy<Value = Event> {
+    event_with(any_reading, prop::option::of(60_000..700_000_000_u64))
+}
+
+fn event_with<S>(
+    said: impl Fn() -> S,
+    wait: impl Strategy<Value = Option<u64>>,
+) -> impl Strategy<Value = Event>
+where
+    S: Strategy<Value = Reading>,
+{
+    let readings = || prop::collection::vec(said(), 0..3);
     prop_oneof![
         (0..200_000_u64).prop_map(Event::Wait),
+        (0..3_000_u64).prop_map(Event::Wait),
         (0..3_usize, 0..2_usize, 0..5_000_u64).prop_map(|(key, model, tokens)| Event::Reserve {
             key,
             model,
@@ -80,12 +117,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             used,
             readings
         }),
-        (0..9_usize, any::<bool>(), prop::option::of(0..700_000_000_u64), readings()).prop_map(
-            |(which, long, wait, readings)| {
-                let kind = if long { FailureKind::QuotaSpent } else { FailureKind::RateLimited };
-                Event::Refuse { which, kind, wait, readings }
-            }
-        ),
+        (0..9_usize, any::<bool>(), wait, readings()).prop_map(|(which, long, wait, readings)| {
+            let kind = if long { FailureKind::QuotaSpent } else { FailureKind::RateLimited };
+            Event::Refuse { which, kind, wait, readings }
+        }),
         (0..9_usize, any::<bool>()).prop_map(|(which, sent)| Event::Drop { which, sent }),
     ]
 }
@@ -191,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn the_gauge_says_what_working_it_out_says(events in prop::collection::vec(any_event(), 1..40), later in 0..90_000_u64) {
+    fn the_gauge_says_what_working_it_out_says(events in prop::collection::vec(kept_event(), 1..40), later in 0..90_000_u64) {
         // A ledger that was kept and taken back has worked everything out anew.
         let (mut world, mut open) = (world(), Vec::new());
         for event in &events {

@@ -168,6 +168,16 @@ impl Ledger {
         log
     }
 
+    /// When calls of an account to some models were begun after this one that are under way. What they tell is not known,
+    /// but they count.
+    fn later_than(&self, begun: Millis, account: usize, models: &ModelSet) -> Vec<Millis> {
+        let of = |call: &&UnderWay| {
+            models.covers(call.model) && self.accounts_of(call.key).any(|one| one == account)
+        };
+        let calls = self.under_way.iter().flatten().filter(|call| call.at > begun);
+        calls.filter(of).map(|call| call.at).collect()
+    }
+
     /// The bucket that shows what refusals which name no limit are about, with what this one shows; none where that is
     /// a long time, or nothing was served.
     pub(super) fn sight(
@@ -198,7 +208,7 @@ impl Ledger {
             bucket.set_limit(Source::Body, None);
             bucket.unnamed = false;
         }
-        self.see(now, (account, place), &log, ends);
+        self.see((now, begun), (account, place), &log, ends);
         Some(place)
     }
 
@@ -305,7 +315,7 @@ impl Ledger {
             return self.accounts[account].buckets[place].end_as_said(now, ends);
         }
         let log = self.log_of(account, &bucket.models, begun);
-        self.see(now, (account, place), &log, ends);
+        self.see((now, begun), (account, place), &log, ends);
     }
 
     /// Takes a limit for one that rolls, if so much is said to be used after the end of a span, and just as much was
@@ -328,13 +338,22 @@ impl Ledger {
         let since = Millis(begun.0.saturating_sub(length.as_millis() as u64));
         let within = log.iter().filter(|at| **at > since).count();
         if alike(within as f64, used) {
+            let later = self.later_than(begun, account, &bucket.models);
             let bucket = &mut self.accounts[account].buckets[place];
             bucket.pace.rolls = true;
             bucket.roll(now, length, &log);
+            bucket.count_again(now, &later);
         }
     }
 
-    fn see(&mut self, now: Millis, (account, place): (usize, usize), log: &[Millis], ends: Millis) {
+    fn see(
+        &mut self,
+        (now, begun): (Millis, Millis),
+        (account, place): (usize, usize),
+        log: &[Millis],
+        ends: Millis,
+    ) {
+        let later = self.later_than(begun, account, &self.accounts[account].buckets[place].models);
         let bucket = &mut self.accounts[account].buckets[place];
         let ends = ends.min(now.after(LONGEST));
         let past = match bucket.sight {
@@ -358,6 +377,7 @@ impl Ledger {
                 fixed.aligned = aligned;
                 bucket.window = Window::Fixed(fixed);
                 bucket.window.set(now, amount);
+                bucket.count_again(now, &later);
                 bucket.edge.tell();
                 bucket.guessed = None;
                 if named.is_none() {
@@ -366,6 +386,7 @@ impl Ledger {
             }
             Some(Shown::Rolling { length, amount }) => {
                 bucket.roll(now, length, log);
+                bucket.count_again(now, &later);
                 if named.is_none() {
                     bucket.set_limit(Source::Refusals, Some(amount));
                 }
@@ -383,10 +404,15 @@ impl Bucket {
     /// Makes the window one that rolls, in which these calls count.
     fn roll(&mut self, now: Millis, length: Duration, log: &[Millis]) {
         self.window = Window::Rolling(Rolling::new(length));
-        for at in log {
+        self.count_again(now, log);
+        self.guessed = None;
+    }
+
+    /// Counts calls in a window that is new.
+    fn count_again(&mut self, now: Millis, calls: &[Millis]) {
+        for at in calls {
             self.window.add(now, self.arrival(*at), 1.0);
         }
-        self.guessed = None;
     }
 }
 

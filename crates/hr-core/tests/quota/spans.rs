@@ -164,3 +164,26 @@ fn a_minute_of_spans_without_a_name_is_used_well_whatever_their_shape() {
         }
     }
 }
+
+#[test]
+fn what_turns_out_to_roll_counts_the_calls_that_are_under_way() {
+    let mut world = World::new(1);
+    let words = |left: f64, ends: Option<Millis>| {
+        said(vec![Reading { span: None, ..per_minute(20.0, left, ends) }])
+    };
+    world.serve(0, &words(19.0, Some(Millis(START.0 + 5 * SECOND))));
+    world.wait(3 * SECOND);
+    (0..9).for_each(|call| world.serve(0, &words(18.0 - f64::from(call), None)));
+    // After the end that was told, one is slow, and some are made meanwhile.
+    world.wait(2 * SECOND + 100);
+    let slow = world.reserve(0);
+    world.wait(SECOND);
+    let others: Vec<Reservation> = (0..3).map(|_| world.reserve(0)).collect();
+    world.wait(SECOND / 2);
+    // The nine from before the end still count.
+    world.served(slow, &words(10.0, None));
+    let used = |world: &World| world.ledger.view(world.now, "p")[0].buckets[0].used;
+    assert_eq!(used(&world), 13.0);
+    others.into_iter().for_each(|call| world.served(call, &said(Vec::new())));
+    assert_eq!(used(&world), 13.0);
+}

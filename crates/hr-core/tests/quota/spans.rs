@@ -168,9 +168,8 @@ fn a_minute_of_spans_without_a_name_is_used_well_whatever_their_shape() {
 #[test]
 fn what_turns_out_to_roll_counts_the_calls_that_are_under_way() {
     let mut world = World::new(1);
-    let words = |left: f64, ends: Option<Millis>| {
-        said(vec![Reading { span: None, ..per_minute(20.0, left, ends) }])
-    };
+    let words =
+        |left: f64, ends: Option<Millis>| said(vec![Reading { span: None, ..per_minute(20.0, left, ends) }]);
     world.serve(0, &words(19.0, Some(Millis(START.0 + 5 * SECOND))));
     world.wait(3 * SECOND);
     (0..9).for_each(|call| world.serve(0, &words(18.0 - f64::from(call), None)));

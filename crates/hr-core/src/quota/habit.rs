@@ -14,8 +14,11 @@ const ALIKE: f64 = 0.2;
 /// So do their lengths by no more than this one: by chance many are nearly as long.
 const SAME_LENGTH: f64 = 0.05;
 
-/// The most calls that are remembered.
-const MAX_LOG: usize = 128;
+/// So many calls are remembered, however long ago they were.
+pub(super) const LEAST_LOG: usize = 128;
+
+/// And no more than these, of the last minute.
+const MOST_LOG: usize = 1024;
 
 /// From one reset to the next: what was served until it was refused.
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +96,12 @@ impl Habit {
         self.calls += 1.0;
         self.tokens += tokens;
         self.bare = 0;
-        if self.log.len() == MAX_LOG {
+        self.log.push_back(begun);
+        while self.log.len() > LEAST_LOG
+            && self.log.front().is_some_and(|at| self.log.len() > MOST_LOG || at.after(MINUTE) < begun)
+        {
             self.log.pop_front();
         }
-        self.log.push_back(begun);
         pattern
     }
 
@@ -152,6 +157,18 @@ mod tests {
         let lasts = Duration::from_secs(30);
         let began = Millis(90_000);
         assert_eq!(shown[0], Pattern { unit: LimitUnit::Requests, limit: 20.0, lasts, began });
+    }
+
+    #[test]
+    fn many_calls_are_remembered_for_a_minute() {
+        let mut habit = Habit::new(ModelSet::All);
+        let serve = |habit: &mut Habit, at: u64| habit.serve(Millis(at), 1.0);
+        (0..1000).for_each(|call| _ = serve(&mut habit, call));
+        assert_eq!(habit.log().count(), 1000);
+        (0..1000).for_each(|call| _ = serve(&mut habit, 1000 + call));
+        assert_eq!(habit.log().count(), MOST_LOG);
+        serve(&mut habit, 90_000);
+        assert_eq!(habit.log().count(), LEAST_LOG);
     }
 
     #[test]

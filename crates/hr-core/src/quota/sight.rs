@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::calendar::LONGEST;
+use super::habit::LEAST_LOG;
 use super::ledger::{EVERYONE, Ledger, UnderWay};
 use super::models::ModelSet;
 use super::reading::Source;
@@ -337,11 +338,14 @@ impl Ledger {
         let log = self.log_of(account, &bucket.models, begun);
         let since = Millis(begun.0.saturating_sub(length.as_millis() as u64));
         let within = log.iter().filter(|at| **at > since).count();
-        if alike(within as f64, used) {
+        // Of many calls not all are remembered.
+        let cut_off = within == log.len() && within >= LEAST_LOG;
+        if alike(within as f64, used) || cut_off && used > within as f64 {
             let later = self.later_than(begun, account, &bucket.models);
             let bucket = &mut self.accounts[account].buckets[place];
             bucket.pace.rolls = true;
             bucket.roll(now, length, &log);
+            bucket.window.set(now, bucket.window.used(now).max(used));
             bucket.count_again(now, &later);
         }
     }

@@ -166,6 +166,17 @@ fn a_minute_of_spans_without_a_name_is_used_well_whatever_their_shape() {
 }
 
 #[test]
+fn a_large_limit_that_rolls_is_not_run_into_again_and_again() {
+    for (limit, span) in [(140, 5 * SECOND), (300, 5 * SECOND), (3000, 20 * SECOND)] {
+        let (served, refused) = minute(Shape::Rolling, Tells::Ends, limit, span);
+        let whole = limit * 60 * SECOND as usize / span as usize;
+        println!("{limit} in {span} ms: {served} of {whole}, {refused} refused");
+        assert!(served as f64 >= 0.9 * whole as f64, "{limit}: {served} of {whole}");
+        assert!(refused <= limit, "{limit}: {refused} refused of {served}");
+    }
+}
+
+#[test]
 fn what_turns_out_to_roll_counts_the_calls_that_are_under_way() {
     let mut world = World::new(1);
     let words =

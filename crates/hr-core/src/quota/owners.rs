@@ -43,6 +43,9 @@ const SETTLES_IN: Duration = Duration::from_secs(90);
 /// Ends of a span that are told are the same when they differ by no more.
 const SAME_END: Duration = Duration::from_secs(2);
 
+/// Of how many pairs of owners it is remembered how they have seemed to be one.
+const MOST_PAIRS: usize = 4096;
+
 /// How two owners have seemed to be one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pair {
@@ -50,6 +53,13 @@ pub(super) struct Pair {
     joined: Option<Millis>,
     /// Until when they are not.
     apart_until: Millis,
+}
+
+impl Pair {
+    /// Whether nothing of it matters any more.
+    fn is_forgotten(&self, now: Millis) -> bool {
+        now >= self.apart_until && self.joined.is_none_or(|joined| now >= joined.after(SURE_FOR))
+    }
 }
 
 /// Owners that seem to be one.
@@ -157,7 +167,7 @@ impl Ledger {
         let until = self.accounts[home].holds.iter().filter(|held| held.models == *models);
         let until = until.map(|held| held.until).max().unwrap_or(now);
         // What has come twice will come again.
-        let pair = self.pairs.entry((home.min(other), home.max(other))).or_default();
+        let pair = self.pair(now, home, other);
         let sure = pair.joined.replace(now).is_some_and(|before| now < before.after(SURE_FOR));
         // Who is only supposed to belong to them does not come along.
         if sure && self.sure_joint(other).is_none() {
@@ -170,6 +180,18 @@ impl Ledger {
         }
         let name = self.told(home);
         lessons.push(Lesson::Told(format!("{name} seems to share its quota with {}", self.told(other))));
+    }
+
+    /// What two owners have seemed to be, to be noted anew.
+    fn pair(&mut self, now: Millis, one: usize, other: usize) -> &mut Pair {
+        let both = (one.min(other), one.max(other));
+        if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&both) {
+            self.pairs.retain(|_, pair| !pair.is_forgotten(now));
+            if self.pairs.len() >= MOST_PAIRS {
+                self.pairs.pop_first();
+            }
+        }
+        self.pairs.entry(both).or_default()
     }
 
     /// Takes note of a test of an owner, and so of all that are held to be one with them.
@@ -276,26 +298,21 @@ impl Ledger {
     /// Takes note that what accounts use that seem to be one does not add up; when that is so again and again, they are
     /// not, or not all of them.
     pub(super) fn contradict(&mut self, now: Millis, member: usize, lessons: &mut Vec<Lesson>) {
-        let union = self.accounts[member].joint.and_then(|joint| self.unions.get_mut(&joint));
-        let Some(union) = union.filter(|union| !union.has_just_grown(now)) else { return };
+        let Some(joint) = self.accounts[member].joint else { return };
+        let union = self.unions.get_mut(&joint).filter(|union| !union.has_just_grown(now));
+        let Some(union) = union else { return };
         union.contradictions += 1;
         if union.contradictions < MOST_CONTRADICTIONS {
             return;
         }
         let members: Vec<usize> = union.members.iter().map(|(member, ..)| *member).collect();
         // Of two it is those two; of more nobody can tell who it is that does not belong, and all begin anew.
-        let apart_until = if members.len() == 2 { now.after(APART_FOR) } else { Millis(0) };
-        for (at, one) in members.iter().enumerate() {
-            for other in &members[at + 1..] {
-                let pair = self.pairs.entry((*one.min(other), *one.max(other))).or_default();
-                *pair = Pair { joined: None, apart_until };
-            }
+        if let [one, other] = members[..] {
+            *self.pair(now, one, other) = Pair { joined: None, apart_until: now.after(APART_FOR) };
+        } else {
+            self.pairs.retain(|(one, other), _| !(members.contains(one) && members.contains(other)));
         }
-        if members.len() > 2 {
-            for other in members.into_iter().filter(|other| *other != member) {
-                self.leave(now, other);
-            }
-        }
+        self.dissolve(joint);
         self.part(now, member, lessons);
     }
 
@@ -316,8 +333,13 @@ impl Ledger {
     }
 
     fn new_union(&mut self) -> usize {
-        self.accounts.push(Account::new(Name::Joint));
-        let union = self.accounts.len() - 1;
+        // One that nobody is in any more is blank.
+        let left =
+            |place: &usize| self.accounts[*place].name == Name::Joint && !self.unions.contains_key(place);
+        let union = (0..self.accounts.len()).find(left).unwrap_or_else(|| {
+            self.accounts.push(Account::new(Name::Joint));
+            self.accounts.len() - 1
+        });
         self.unions.insert(union, Union::default());
         union
     }
@@ -387,19 +409,21 @@ impl Ledger {
         self.accounts[member].changed = true;
         let Some(union) = self.unions.get_mut(&place) else { return };
         union.members.retain(|(other, ..)| *other != member);
-        let left: Vec<usize> = union.members.iter().map(|(other, ..)| *other).collect();
-        if left.len() < 2 {
-            self.accounts[place].buckets.clear();
-            self.unions.remove(&place);
-            for other in left {
-                self.accounts[other].joint = None;
-                self.accounts[other].changed = true;
-            }
-            self.accounts[place].refresh(now, None);
-            return;
+        if union.members.len() < 2 {
+            return self.dissolve(place);
         }
         // What it used counts no more with the others.
         self.begin_union_anew(now, place);
+    }
+
+    /// Ends a union, with all that its members have used together.
+    fn dissolve(&mut self, joint: usize) {
+        let members = self.unions.remove(&joint).map(|union| union.members).unwrap_or_default();
+        for (member, ..) in members {
+            self.accounts[member].joint = None;
+            self.accounts[member].changed = true;
+        }
+        self.accounts[joint] = Account::new(Name::Joint);
     }
 
     /// Adds up anew what the members of a union have used.
@@ -479,5 +503,41 @@ impl Bucket {
                 (one, other) => one.or(other),
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureKind;
+    use crate::quota::held::Held;
+    use crate::secret::KeyId;
+
+    #[test]
+    fn owners_that_join_and_part_again_and_again_leave_nothing_behind() {
+        let mut ledger = Ledger::default();
+        (0..3).for_each(|key| ledger.key(key, &KeyId(format!("k{key}")), None));
+        for round in 0..100 {
+            let (now, other) = (Millis(round), 2 + round as usize % 2);
+            ledger.bind(now, 1, other, &ModelSet::All, &mut Vec::new());
+            let joint = ledger.accounts[1].joint.unwrap();
+            let held = Held::new(ModelSet::All, now, FailureKind::RateLimited);
+            ledger.accounts[joint].holds.push(held);
+            ledger.part(now, 1, &mut Vec::new());
+            assert!(ledger.accounts[joint].is_blank());
+        }
+        assert_eq!(ledger.accounts.len(), 5, "everybody, three keys, and those that seemed to be one");
+    }
+
+    #[test]
+    fn few_pairs_are_remembered() {
+        let mut ledger = Ledger::default();
+        let later = Millis(0).after(SURE_FOR);
+        for one in 0..MOST_PAIRS + 9 {
+            *ledger.pair(Millis(0), one, one + 1) = Pair { joined: Some(Millis(0)), apart_until: Millis(0) };
+        }
+        assert_eq!(ledger.pairs.len(), MOST_PAIRS);
+        ledger.pair(later, 0, 1);
+        assert_eq!(ledger.pairs.len(), 1);
     }
 }

@@ -325,8 +325,8 @@ impl Ledger {
                 }
                 strange |= account != home && account != EVERYONE && Self::contradicts(now, bucket, &reading);
                 bucket.hear(moment, &reading);
-                if let (Some(limit), Some(left)) = (reading.limit, reading.remaining) {
-                    self.suspect(now, begun, (account, place), limit - left);
+                if let (Some(_), Some(left)) = (reading.limit, reading.remaining) {
+                    self.suspect(now, begun, (account, place), left);
                 }
                 heard.push((account, place));
             }

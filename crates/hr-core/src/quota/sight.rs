@@ -326,11 +326,12 @@ impl Ledger {
         now: Millis,
         begun: Millis,
         (account, place): (usize, usize),
-        used: f64,
+        left: f64,
     ) {
         let bucket = &self.accounts[account].buckets[place];
         let (Window::Fixed(fixed), Some(sent)) = (&bucket.window, bucket.edge.sent()) else { return };
         let (Some(limit), Some(length)) = (bucket.named(now), bucket.length()) else { return };
+        let used = limit - left.min(limit).max(0.0);
         let more = used - f64::from(sent);
         if fixed.cycle.is_some() || bucket.unit != LimitUnit::Requests || more < (limit * MORE).max(1.0) {
             return;

@@ -319,8 +319,8 @@ impl Ledger {
         self.see((now, begun), (account, place), &log, ends);
     }
 
-    /// Takes a limit for one that rolls, if so much is said to be used after the end of a span, and just as much was
-    /// served in the time that a span lasts.
+    /// Takes a limit for one that rolls, if so little is said to be left after the end of a span that more is used than
+    /// was sent since, and just as much was served in the time that a span lasts, or more than is remembered.
     pub(super) fn suspect(
         &mut self,
         now: Millis,

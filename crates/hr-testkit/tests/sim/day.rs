@@ -33,8 +33,8 @@ fn play(specs: &[Spec], lasts: u64, seed: u64, (least, most): (f64, f64)) {
 fn half_a_day_of_another_pool_is_served_with_few_refusals_to_foresee() {
     // Two keys that nobody declared share limits that only refusals name, ends of spans that are not told are found by
     // trying: it is further from the best than the other pool, whichever requests come.
-    for seed in [1, 5, 9] {
-        play(&mixed::other_pool(), DAY / 2, seed, (0.94, 0.007));
+    for (seed, most) in [(1, 0.007), (5, 0.007), (9, 0.005)] {
+        play(&mixed::other_pool(), DAY / 2, seed, (0.94, most));
     }
 }
 

@@ -5,6 +5,7 @@
 //! the measured ones on one core, what surrounds them on another. `bench/README.md` holds the results.
 
 mod body;
+mod compare;
 mod course;
 mod dialect;
 mod gauge;
@@ -25,7 +26,7 @@ mod upstream;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -43,6 +44,8 @@ struct CommandLine {
 enum Command {
     /// Measure everything and print the medians beside their targets
     Run(RunArgs),
+    /// Measure two programs in turns and print what a request costs in the second against the first
+    Compare(CompareArgs),
     /// Print what choosing a candidate costs in pools of 10 to 100,000 keys, recording it, and reading limits; also part of `run`
     Plans,
     /// Serve as the fake upstream (started by `run`)
@@ -83,6 +86,20 @@ struct RunArgs {
     json: bool,
 }
 
+/// What to compare.
+#[derive(Args)]
+struct CompareArgs {
+    /// The release binary of before, such as one built in a worktree of an older commit
+    #[arg(value_name = "PATH")]
+    before: PathBuf,
+    /// The release binary of after; without it `hr` is built and taken from beside this program
+    #[arg(long, value_name = "PATH")]
+    hr: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 fn main() -> ExitCode {
     match dispatch(CommandLine::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,6 +113,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Run(args) => run(&args),
+        Command::Compare(args) => compare(&args),
         Command::Plans => plans(),
         Command::Upstream => upstream::serve(),
         Command::Proxy { to } => proxy::serve(to),
@@ -105,14 +123,7 @@ fn dispatch(command: Command) -> Result<()> {
 }
 
 fn run(args: &RunArgs) -> Result<()> {
-    anyhow::ensure!(
-        !cfg!(debug_assertions),
-        "a debug build measures nothing: use `cargo run --release -p hr-bench -- run`"
-    );
-    let binary = match &args.hr {
-        Some(path) => path.canonicalize().with_context(|| format!("`{}` cannot be found", path.display()))?,
-        None => process::build_hr()?,
-    };
+    let binary = measured(args.hr.as_deref())?;
     let plan = if args.quick { plan::QUICK } else { plan::FULL };
     let report = measure::run(&binary, &plan)?;
     if args.json {
@@ -121,6 +132,29 @@ fn run(args: &RunArgs) -> Result<()> {
         print!("{}", report.table());
     }
     Ok(())
+}
+
+fn compare(args: &CompareArgs) -> Result<()> {
+    let comparison = compare::compare(&found(&args.before)?, &measured(args.hr.as_deref())?)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&comparison)?);
+    } else {
+        print!("{}", comparison.table());
+    }
+    Ok(())
+}
+
+/// The binary at `path`, or one that is built now.
+fn measured(path: Option<&Path>) -> Result<PathBuf> {
+    anyhow::ensure!(
+        !cfg!(debug_assertions),
+        "a debug build measures nothing: use `cargo run --release -p hr-bench -- …`"
+    );
+    path.map_or_else(process::build_hr, found)
+}
+
+fn found(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("`{}` cannot be found", path.display()))
 }
 
 fn plans() -> Result<()> {

@@ -232,7 +232,7 @@ impl Bench<'_> {
                 let used = self.cpu(proxy, upstream, kind).context("the proxy")?.serving;
                 let courses = rounds.courses.iter_mut();
                 for course in courses.filter(|course| course.upstream == upstream && course.kind == kind) {
-                    let name = course.row().name;
+                    let name = course.name();
                     let router = self.cpu(router, course.client, kind).context(name)?;
                     course.add(used, router.serving);
                     if (kind, upstream, course.client) == (Kind::Small, Dialect::OpenaiChat, upstream) {

@@ -112,3 +112,16 @@ pub const QUICK: Plan = Plan {
     open: Loop { ramp: Duration::from_millis(500), ..Loop::streams(500, 1, 4, SLOW_INTERVAL) },
     starts: 8,
 };
+
+/// The short turns in which two programs are compared: what disturbs one turn is then in few of them.
+pub const TURNS: Plan = Plan {
+    rounds: 21,
+    small: Loop::plain(8, 400, SMALL),
+    medium: Loop::plain(4, 100, MEDIUM),
+    large: Loop::plain(2, 30, LARGE),
+    chunks: Loop::streams(50, 1, 40, Duration::from_millis(10)),
+    latency: Loop::plain(1, 500, SMALL),
+    first_token: Loop::streams(1, 80, 2, FIRST_TOKEN_INTERVAL),
+    open: QUICK.open,
+    starts: QUICK.starts,
+};

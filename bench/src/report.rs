@@ -115,26 +115,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut lines = vec![["", "proxy", "hr", "ratio (range)", "target", ""].map(str::to_owned)];
         lines.extend(self.rows.iter().map(cells));
-        let widths: Vec<usize> = (0..lines[0].len())
-            .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(2))
-            .collect();
-        let mut text = String::new();
-        for (index, line) in lines.iter().enumerate() {
-            for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-                let padding = " ".repeat(width - cell.chars().count());
-                let cell =
-                    if column == 0 { format!("| {cell}{padding} ") } else { format!("| {padding}{cell} ") };
-                text.push_str(&cell);
-            }
-            text.push_str("|\n");
-            if index == 0 {
-                for (column, width) in widths.iter().enumerate() {
-                    let dashes = "-".repeat(width + 1);
-                    text.push_str(&if column == 0 { format!("|{dashes}-") } else { format!("|{dashes}:") });
-                }
-                text.push_str("|\n");
-            }
-        }
+        let mut text = table(&lines);
         text.push('\n');
         self.describe(&mut text);
         text
@@ -154,6 +135,66 @@ impl Report {
              Resident after all rounds: {resident_after_rounds:.1} MiB. Open streams: {open_streams}.\n"
         );
     }
+}
+
+/// What became of the costs of a request from one program to another.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Rounds that count.
+    pub rounds: usize,
+    /// How long it took.
+    pub seconds: f64,
+    /// What was measured.
+    pub changes: Vec<Change>,
+}
+
+/// What became of one cost: medians of the rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    /// What was measured.
+    pub name: String,
+    /// The ratio of the program before to the proxy.
+    pub before: f64,
+    /// The ratio of the program after to the proxy.
+    pub after: f64,
+    /// What the one after costs more than the one before, as a part of it.
+    pub change: f64,
+}
+
+impl Comparison {
+    /// The comparison for people, which is also Markdown.
+    pub fn table(&self) -> String {
+        let mut lines = vec![["", "before", "after", "change"].map(str::to_owned)];
+        lines.extend(self.changes.iter().map(|Change { name, before, after, change }| {
+            [name.clone(), format!("{before:.2}"), format!("{after:.2}"), format!("{:+.1} %", change * 100.0)]
+        }));
+        format!("{}\n{} rounds in {:.0} s.\n", table(&lines), self.rounds, self.seconds)
+    }
+}
+
+/// Lines under a head; all but the first column stand to the right.
+fn table<const COLUMNS: usize>(lines: &[[String; COLUMNS]]) -> String {
+    let widths: Vec<usize> = (0..COLUMNS)
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0).max(2))
+        .collect();
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            let cell =
+                if column == 0 { format!("| {cell}{padding} ") } else { format!("| {padding}{cell} ") };
+            text.push_str(&cell);
+        }
+        text.push_str("|\n");
+        if index == 0 {
+            for (column, width) in widths.iter().enumerate() {
+                let dashes = "-".repeat(width + 1);
+                text.push_str(&if column == 0 { format!("|{dashes}-") } else { format!("|{dashes}:") });
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
 }
 
 fn cells(row: &Row) -> [String; 6] {
